@@ -1,0 +1,51 @@
+"""A rename that refuses to replace anything, for file systems without hard links. Python has no call for it."""
+
+# This room is system calls: os is what they are called, and pathlib would cost more than some of them.
+# ruff: noqa: PTH
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Final
+
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1  # linux/fs.h
+_RENAME_EXCL: Final = 4  # macOS, sys/stdio.h
+_UNABLE: Final = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP), errno.EPERM}
+)
+
+
+def rename_exclusively(source: str, target: str) -> bool:
+    """Rename a file unless the target exists; False where the system or the file system cannot do it.
+
+    Raises:
+        FileExistsError: the target exists.
+        OSError: the rename failed for another reason.
+    """
+    import ctypes  # noqa: PLC0415 (needed on few file systems, and loads slowly)
+
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform.startswith("linux"):
+            arguments: tuple[object, ...] = (
+                _AT_FDCWD,
+                os.fsencode(source),
+                _AT_FDCWD,
+                os.fsencode(target),
+                _RENAME_NOREPLACE,
+            )
+            failed = library.renameat2(*arguments)
+        elif sys.platform == "darwin":
+            failed = library.renamex_np(os.fsencode(source), os.fsencode(target), _RENAME_EXCL)
+        else:
+            return False
+    except (AttributeError, OSError):
+        return False  # a C library without the call
+    if not failed:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNABLE:
+        return False
+    raise OSError(code, os.strerror(code), target)

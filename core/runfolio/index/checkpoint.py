@@ -1,0 +1,172 @@
+"""A checkpoint of the index: one immutable Parquet object, full or a delta on a full one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runfolio.errors import FormatError, IndexDamagedError
+from runfolio.index.schema import CHECKPOINT
+
+FORMAT: Final = 1
+KEYS: Final = "runfolio."
+_DELTA_INTS: Final = ("created_ms", "created_utc", "start_time_utc", "end_time_utc", "run_number", "changed")
+_SPLIT: Final = (
+    "params.list.element.value",
+    "summary.list.element.value",
+    "metrics.list.element.last",
+    "metrics.list.element.min",
+    "metrics.list.element.max",
+)
+_PLAIN: Final = frozenset({"uid", "main_token", "short", "rest", "note", "description", "hidden", "deleted", "started"})
+
+
+class Base(NamedTuple):
+    """The full checkpoint that a delta builds on, named by sequence number and write id."""
+
+    seq: int
+    wid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One checkpoint as it was read or will be written.
+
+    Attributes:
+        seq: its sequence number.
+        wid: its write id.
+        held: short names of the log entries that are in it and were in ``log/`` when it was made.
+        base: what a delta builds on; None for a full checkpoint.
+        before: the base of the checkpoint just before this one, so that who removes old checkpoints need not open it.
+        table: its own rows, in the schema `CHECKPOINT`, newest first.
+    """
+
+    seq: int
+    wid: str
+    held: frozenset[str]
+    base: Base | None
+    before: Base | None
+    table: pa.Table
+
+
+def leaves(kind: pa.DataType, path: str) -> list[str]:
+    """The Parquet columns that an Arrow column of this type becomes."""
+    if pa.types.is_list(kind):
+        return leaves(kind.value_type, f"{path}.list.element")
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in leaves(field.type, f"{path}.{field.name}")]
+    return [path]
+
+
+def _encodings() -> tuple[list[str], dict[str, str]]:
+    paths = [leaf for field in CHECKPOINT for leaf in leaves(field.type, field.name)]
+    special: dict[str, str] = dict.fromkeys(_DELTA_INTS, "DELTA_BINARY_PACKED") | dict.fromkeys(
+        _SPLIT, "BYTE_STREAM_SPLIT"
+    )
+    return [path for path in paths if path not in special and path not in _PLAIN], special
+
+
+def dump(checkpoint: Checkpoint) -> bytes:
+    """Return the bytes of a checkpoint."""
+    dictionary, special = _encodings()
+    metadata = {
+        "format": str(FORMAT),
+        "wid": checkpoint.wid,
+        "seq": str(checkpoint.seq),
+        "held": json.dumps(sorted(checkpoint.held), separators=(",", ":")),
+        "base": _dump_base(checkpoint.base),
+        "before": _dump_base(checkpoint.before),
+    }
+    table = checkpoint.table.replace_schema_metadata({f"{KEYS}{key}": value for key, value in metadata.items()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=dictionary,
+        column_encoding=special,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def load(data: bytes, key: str) -> Checkpoint:
+    """Return what `dump` made these bytes of.
+
+    Raises:
+        IndexDamagedError: the bytes are not a whole checkpoint.
+        FormatError: a newer Runfolio wrote it.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, partitioning=None)
+        metadata = _metadata(table.schema.metadata)
+        version = int(metadata["format"])
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise IndexDamagedError(
+            f"The index object {key} cannot be read. `runfolio store repair` rebuilds the index",
+            key=key,
+            operation="read",
+        ) from error
+    if version > FORMAT:
+        raise FormatError(
+            f"The index object {key} has format {version}; this Runfolio reads up to {FORMAT}: upgrade it", key=key
+        )
+    try:
+        return Checkpoint(
+            seq=int(metadata["seq"]),
+            wid=metadata["wid"],
+            held=frozenset(json.loads(metadata["held"])),
+            base=_load_base(metadata["base"]),
+            before=_load_base(metadata["before"]),
+            table=_known(table),
+        )
+    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise IndexDamagedError(
+            f"The index object {key} is damaged. `runfolio store repair` rebuilds the index", key=key, operation="read"
+        ) from error
+
+
+def write_id(data: bytes) -> str | None:
+    """Return the write id in the bytes of a checkpoint, or None when they are damaged."""
+    try:
+        return _metadata(pq.read_schema(pa.BufferReader(data)).metadata).get("wid")
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+_Metadata: TypeAlias = Mapping[str, str]
+
+
+def _metadata(found: Mapping[bytes, bytes] | None) -> _Metadata:
+    return {key.decode().removeprefix(KEYS): value.decode() for key, value in (found or {}).items()}
+
+
+def _known(table: pa.Table) -> pa.Table:
+    """The columns we know, in our order and types; columns that a later version added are left out."""
+    if table.schema.equals(CHECKPOINT):
+        return table.replace_schema_metadata(None)
+    missing = {field.name for field in CHECKPOINT} - set(table.schema.names)
+    columns = [
+        pa.nulls(table.num_rows, field.type) if field.name in missing else table.column(field.name).cast(field.type)
+        for field in CHECKPOINT
+    ]
+    return pa.table(columns, schema=CHECKPOINT)
+
+
+def _dump_base(base: Base | None) -> str:
+    return "" if base is None else f"{base.seq} {base.wid}"
+
+
+def _load_base(text: str) -> Base | None:
+    if not text:
+        return None
+    seq, wid = text.split(" ")
+    return Base(int(seq), wid)

@@ -1,0 +1,89 @@
+"""Tables of the index laid over one another: a later layer's rows take the place of an earlier one's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+ID: Final = "run_id"
+_ID_DIGITS: Final = 13
+
+
+def run_ids(table: pa.Table) -> pa.Array:
+    """The ids of the runs of a checkpoint's table."""
+    milliseconds = pc.utf8_lpad(table.column("created_ms").cast(pa.string()), _ID_DIGITS, "0")
+    joined = pc.binary_join_element_wise(table.column("project").cast(pa.string()), milliseconds, "_")
+    ids = pc.binary_join_element_wise(joined, table.column("short"), "-")
+    return one_array(ids)
+
+
+def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column as one array."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def with_ids(table: pa.Table) -> pa.Table:
+    """The table with its run ids as the last column `run_id`."""
+    return table if ID in table.schema.names else table.append_column(ID, run_ids(table))
+
+
+def overlay(layers: Sequence[pa.Table]) -> pa.Table:
+    """Lay tables that have ids over one another, the last on top, and sort them: newest first, by (created ms, id).
+
+    Each layer has at most one row a run. Layers that take nothing away from each other are not copied.
+    """
+    kept = [layer for layer in layers if layer.num_rows]
+    if not kept:
+        return layers[0]
+    visible: list[pa.Table] = []
+    for place, layer in enumerate(kept):
+        above = [one_array(other.column(ID)) for other in kept[place + 1 :]]
+        visible.append(_without(layer, pa.concat_arrays(above)) if above else layer)
+    # Newer runs mostly lie in later layers: joined in this order they are usually sorted already.
+    return in_order(pa.concat_tables(visible[::-1]))
+
+
+def _without(layer: pa.Table, ids: pa.Array) -> pa.Table:
+    hidden = pc.is_in(layer.column(ID), value_set=ids)
+    return layer.filter(pc.invert(hidden)) if pc.any(hidden).as_py() else layer
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows of a table that has ids, newest first."""
+    if _is_ordered(table):
+        return table
+    order = pc.sort_indices(table, sort_keys=[("created_ms", "descending"), (ID, "descending")])
+    return table.unify_dictionaries().combine_chunks().take(order)
+
+
+def _is_ordered(table: pa.Table) -> bool:
+    if table.num_rows < 2:  # noqa: PLR2004 (one row is in order)
+        return True
+    moments, ids = one_array(table.column("created_ms")), one_array(table.column(ID))
+    earlier, later = moments[:-1], moments[1:]
+    if pc.any(pc.less(earlier, later)).as_py():
+        return False
+    ties = pc.equal(earlier, later)
+    if not pc.any(ties).as_py():
+        return True
+    return not pc.any(pc.and_(ties, pc.less(ids[:-1], ids[1:]))).as_py()
+
+
+def positions(table: pa.Table, ids: Iterable[str]) -> dict[str, int]:
+    """Where in a table that has ids these runs are; those it lacks are left out."""
+    wanted = list(ids)
+    found = pc.index_in(pa.array(wanted, pa.string()), value_set=one_array(table.column(ID))).to_pylist()
+    return {run_id: place for run_id, place in zip(wanted, found, strict=True) if place is not None}
+
+
+def rows_at(table: pa.Table, places: Sequence[int]) -> pa.Table:
+    """Some rows of a table, in the order of `places`."""
+    # Slices avoid a copy of whole columns when the table has several chunks.
+    if len(places) == 1:
+        return table.slice(places[0], 1)
+    return table.take(pa.array(places, pa.int64()))

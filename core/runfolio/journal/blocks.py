@@ -1,0 +1,199 @@
+"""Frames to Arrow: what was scanned becomes batches of raw rows. No loop over fixed records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runfolio.journal import frames
+from runfolio.journal.scan import Run
+from runfolio.rows import raw
+from runfolio.values import EXACT_INT, Scalar, load_json
+
+_CODES: Final = {float: raw.FLOAT, int: raw.INT, bool: raw.BOOL, str: raw.STR}
+_SMALL: Final = 256
+"""Batches shorter than this are collected into one."""
+
+
+class Blocks:
+    """Collects frames into batches, in order.
+
+    Args:
+        names: the names by id, shared with the caller and extended by NAME frames.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names: Final = names
+        self._done: list[pa.RecordBatch] = []
+        self._single: list[tuple[int, int, int, int, float | None, int | None, str | None]] = []
+
+    def take(self) -> list[pa.RecordBatch]:
+        """The batches so far."""
+        self._close()
+        done, self._done = self._done, []
+        return done
+
+    def add_run(self, run: Run) -> None:
+        """Add fixed frames."""
+        if run.count < _SMALL // 8:  # few: cheaper one by one than seven tiny arrays
+            self._add_fixed_singly(run)
+            return
+        words = run.data.cast("q")
+        step, time, value = (_column(words[k::4], pa.int64()) for k in (1, 2, 3))
+        # The id of the name is the upper half of the second u32 of the frame.
+        name = pc.cast(_column(run.data.cast("H")[3::16], pa.uint16()), pa.int32())
+        kinds = run.data[5 :: frames.FIXED_SIZE].tobytes()
+        self._add(name=name, step=step, time=raw.micros(time), **_values(kinds, value))
+
+    def add(self, frame: frames.Extended) -> None:
+        """Add an extended frame. Unknown types are left to later versions."""
+        kind, payload = frame.type, frame.payload
+        if kind == frames.NAME:
+            self.learn(frame.name, bytes(payload).decode("utf-8"))
+        elif kind == frames.COLUMNS:
+            self._add_columns(payload)
+        elif kind in (frames.LIST_FLOAT, frames.LIST_INT, frames.LIST_BOOL):
+            self._add_plain_list(frame)
+        elif kind == frames.LIST_JSON:
+            step, time = frames.STAMP.unpack_from(payload)
+            elements = cast("list[Scalar]", load_json(bytes(payload[frames.STAMP.size :])))
+            for index, element in enumerate(elements):
+                self._single.append((frame.name, step, time, *_scalar(element, index)))
+            if not elements:
+                self._single.append((frame.name, step, time, raw.EMPTY, None, None, None))
+        elif kind in (frames.TEXT, frames.BIG_INT, frames.WIDE):
+            step, time = frames.STAMP.unpack_from(payload)
+            self._single.append((frame.name, step, time, *_scalar(_one(kind, payload[frames.STAMP.size :]), None)))
+
+    def learn(self, identifier: int, name: str) -> None:
+        """Note what an id stands for. An id whose NAME frame was damaged keeps a name of its own, so its values stay."""
+        while len(self.names) <= identifier:
+            self.names.append(f"unnamed-{len(self.names)}")
+        self.names[identifier] = name
+
+    def _add_fixed_singly(self, run: Run) -> None:
+        for start in range(0, run.count * frames.FIXED_SIZE, frames.FIXED_SIZE):
+            body = run.data[start + 4 : start + frames.FIXED_SIZE]
+            _, kind, name, step, time, value = frames.unpack_float(body)
+            element: Scalar = value
+            if kind != frames.FLOAT:
+                number = frames.unpack_int(body)[-1]
+                element = bool(number) if kind == frames.BOOL else number
+            self._single.append((name, step, time, *_scalar(element, None)))
+
+    def _add_plain_list(self, frame: frames.Extended) -> None:
+        step, time = frames.STAMP.unpack_from(frame.payload)
+        data = frame.payload[frames.STAMP.size :]
+        columns: dict[str, pa.Array]
+        if frame.type == frames.LIST_FLOAT:
+            count, kind, columns = len(data) // 8, raw.FLOAT, {"value": _column(data.cast("d"), pa.float64())}
+        elif frame.type == frames.LIST_INT:
+            count, kind, columns = len(data) // 8, raw.INT, raw.numbers(_column(data.cast("q"), pa.int64()))
+        else:
+            count, kind, columns = len(data), raw.BOOL, raw.numbers(_column(data, pa.uint8()))
+        self._add(
+            name=raw.constant(frame.name, count, pa.int32()),
+            step=raw.constant(step, count, pa.int64()),
+            time=raw.micros(raw.constant(time, count, pa.int64())),
+            kind=raw.constant(kind, count, pa.int8()),
+            index=raw.arange(0, count).cast(pa.int32()),
+            **columns,
+        )
+
+    def _add_columns(self, payload: memoryview) -> None:
+        # A copy: the arrays outlive the window of the file that they were read from.
+        with pa.ipc.open_stream(pa.py_buffer(bytes(payload))) as stream:
+            found = stream.read_next_batch()
+            told = cast("dict[str, Any]", load_json(cast("dict[bytes, bytes]", stream.schema.metadata)[b"journal"]))
+        steps = found.column("step") if "step" in found.schema.names else None
+        time: int = told["time"]
+        for place, (name, start) in enumerate(zip(told["names"], told["starts"], strict=True)):
+            column = found.column(f"c{place}")
+            step = raw.arange(start, len(column)) if steps is None else steps
+            if column.null_count:
+                there = pc.is_valid(column)
+                column, step = pc.filter(column, there), pc.filter(step, there)
+            count = len(column)
+            if count:
+                self._add(
+                    name=raw.constant(name, count, pa.int32()),
+                    step=step,
+                    time=raw.micros(raw.constant(time, count, pa.int64())),
+                    **raw.values(column),
+                )
+
+    def _add(self, **columns: pa.Array) -> None:
+        self._close()
+        self._done.append(raw.batch(columns))
+
+    def _close(self) -> None:
+        """Turn the rows that came one by one into a batch."""
+        if not self._single:
+            return
+        name, step, time, kind, value, index, text = zip(*self._single, strict=True)
+        self._single.clear()
+        columns = {
+            "name": pa.array(name, pa.int32()),
+            "step": pa.array(step, pa.int64()),
+            "time": raw.micros(pa.array(time, pa.int64())),
+            "kind": pa.array(kind, pa.int8()),
+            "value": pa.array(value, pa.float64()),
+        }
+        if any(one is not None for one in index):
+            columns["index"] = pa.array(index, pa.int32())
+        if any(one is not None for one in text):
+            columns["text"] = pa.array(text, pa.string())
+        self._done.append(raw.batch(columns))
+
+
+def name_ids(batches: Iterable[pa.RecordBatch]) -> Sequence[int]:
+    """The ids of names that occur."""
+    found = pa.chunked_array([one.column("name") for one in batches], pa.int32())
+    return cast("list[int]", pc.unique(found).to_pylist())
+
+
+def _column(view: memoryview, kind: pa.DataType) -> pa.Array:
+    data = view.tobytes()  # copies the strided view in C
+    return pa.Array.from_buffers(kind, len(data) // (kind.bit_width // 8), [None, pa.py_buffer(data)])
+
+
+def _values(types: bytes, words: pa.Array) -> dict[str, pa.Array]:
+    """Kinds and values of fixed frames whose last 8 bytes are a float or an int, by their type."""
+    count = len(types)
+    kind = pc.subtract(pa.Array.from_buffers(pa.int8(), count, [None, pa.py_buffer(types)]), pa.scalar(1, pa.int8()))
+    if types.count(frames.FLOAT) == count:
+        return {"kind": kind, "value": words.view(pa.float64())}
+    is_float = pc.equal(kind, raw.FLOAT)
+    columns = raw.numbers(pc.if_else(is_float, pa.scalar(0, pa.int64()), words))
+    columns["value"] = pc.if_else(is_float, words.view(pa.float64()), columns["value"])
+    return {"kind": kind, **columns}
+
+
+def _one(kind: int, data: memoryview) -> Scalar:
+    """The scalar in the payload of a TEXT, BIG_INT or WIDE frame."""
+    if kind == frames.TEXT:
+        return bytes(data).decode("utf-8")
+    if kind == frames.BIG_INT:
+        return int(bytes(data))
+    if data[0] == frames.FLOAT:
+        return cast("float", frames.WIDE_FLOAT.unpack(data)[1])
+    number = cast("int", frames.WIDE_INT.unpack(data)[1])
+    return bool(number) if data[0] == frames.BOOL else number
+
+
+def _scalar(element: Scalar, index: int | None) -> tuple[int, float | None, int | None, str | None]:
+    """Kind, value, index and text of one scalar."""
+    kind = _CODES[element.__class__]
+    if isinstance(element, str):
+        return kind, None, index, element
+    if -EXACT_INT <= element <= EXACT_INT or kind == raw.FLOAT:
+        return kind, float(element), index, None
+    try:
+        nearest = float(element)
+    except OverflowError:
+        nearest = math.inf if element > 0 else -math.inf
+    return kind, nearest, index, str(element)

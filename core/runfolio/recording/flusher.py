@@ -1,0 +1,77 @@
+"""The background thread of a writer: flush, send files and edits, give a sign of life."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from runfolio.errors import RunfolioError
+
+_log: Final = logging.getLogger("runfolio")
+_FIRST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 120.0
+
+
+class Flusher:
+    """Calls `round` when it is due or when somebody waits, and goes on whatever happens.
+
+    Args:
+        work: does one round and returns the seconds until the next is due. Told whether somebody is waiting.
+        name: for the thread.
+    """
+
+    def __init__(self, work: Callable[[bool], float], name: str) -> None:
+        self._work = work
+        self._wake = threading.Event()
+        self._stopping = False
+        self._warned = False
+        self._pause = _FIRST_PAUSE
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do a round now: somebody waits."""
+        self._wake.set()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End after the round that is under way."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _loop(self) -> None:
+        pause = 0.0
+        while not self._stopping:
+            wanted = self._wake.wait(pause)
+            self._wake.clear()
+            if self._stopping:
+                return
+            pause = self._round(wanted)
+
+    def _round(self, wanted: bool) -> float:  # noqa: FBT001 (handed through)
+        try:
+            due = self._work(wanted)
+        except (RunfolioError, OSError) as error:
+            return self.trouble(error)
+        except Exception:  # a thread's top: a defect here must not take the training down, nor pass in silence
+            _log.exception("runfolio: the background thread failed; what was logged is kept in the local journal")
+            return _LONGEST_PAUSE
+        self._pause = _FIRST_PAUSE
+        if self._warned:
+            self._warned = False
+            _log.warning("runfolio: the store answers again; everything logged is being stored")
+        return due
+
+    def trouble(self, error: BaseException) -> float:
+        """Say once that the store cannot be reached, and return how long to wait before the next try."""
+        if not self._warned:
+            self._warned = True
+            _log.warning("runfolio: the store cannot be written now, what is logged is kept in the local journal: %s", error)
+        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+        return pause

@@ -1,0 +1,389 @@
+"""The machinery behind an `ActiveRun`: one journal, one pusher, one background thread; in a forked child, its own three.
+
+Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait for the thread or
+do its work themselves; they are the only ones that talk to the store in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from runfolio.errors import RunfolioError, RunStateError
+from runfolio.ids import new_token
+from runfolio.journal.spool import Header, Spool
+from runfolio.journal.spooled_run import SpooledRun
+from runfolio.media import media_type
+from runfolio.recording.flusher import Flusher
+from runfolio.recording.staging import Staging, files_below
+from runfolio.store.artifacts import StagedFile
+from runfolio.store.ending import Ending
+from runfolio.store.manifests import AVAILABLE
+from runfolio.store.pacing import Pacing
+
+if TYPE_CHECKING:
+    from runfolio.history import History
+    from runfolio.journal.pending import Pending
+    from runfolio.journal.writer import JournalWriter
+    from runfolio.records import Record
+    from runfolio.store.ledger import FactKind
+    from runfolio.store.pushing import Pusher
+
+_log: Final = logging.getLogger("runfolio")
+_PATIENCE: Final = 10.0
+"""Seconds that a start waits for a store that does not answer; after that the thread goes on alone."""
+_GOODBYE: Final = 60.0
+"""Seconds that `finish` gives a store that does not answer before it leaves the rest to ``runfolio sync``."""
+
+
+class Recorder:
+    """Writes one run from this process.
+
+    Args:
+        history: where it is stored.
+        header: whose journal this is.
+        opening: notes into a fresh journal what this writer is (a start, an attempt, an additional writer). Makes no request.
+        start: the start document, as far as this process knows it.
+        steps: last steps of series that an earlier attempt began.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        header: Header,
+        opening: Callable[[Pusher], None],
+        *,
+        start: Mapping[str, Any] | None = None,
+        steps: Mapping[str, int] | None = None,
+    ) -> None:
+        self.history = history
+        self.run_id = header.run_id
+        self.start: Mapping[str, Any] = start or {}
+        self.mode = history.settings.mode
+        self.finished = False
+        self._left_behind: list[str] = []
+        self._observers: list[Callable[[], None]] = []
+        self._begin(header, opening, steps)
+
+    def _begin(self, header: Header, opening: Callable[[Pusher], None], steps: Mapping[str, int] | None) -> None:
+        from runfolio.store.pushing import Pusher  # noqa: PLC0415 (loaded on use)
+
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._waiting: list[Pending] = []
+        self._tried = threading.Event()
+        spool = Spool(spool_of(self.history))
+        self.journal, lock = spool.create(
+            header,
+            convert=self._convert,
+            on_fork=self._fork,
+            wake=self._wake,
+            steps=steps,
+            fsync=self.history.settings.fsync,
+        )
+        self.spooled = SpooledRun.live(self.journal, lock)
+        self.staging = Staging(self.journal.folder)
+        connection = self.history._connection  # noqa: SLF001 (a recorder is a part of its history)
+        settings = self.history.settings
+        self.pusher = Pusher(
+            connection.raw,
+            self.spooled,
+            environment=connection.environment,
+            pacing=replace(Pacing(), flush_least=settings.flush_interval, beat_least=settings.beat_interval),
+            after_end=self.history._fold,  # noqa: SLF001
+            largest_file=settings.artifact_limit or None,
+        )
+        opening(self.pusher)
+        self._flusher = Flusher(self._round, f"runfolio-{self.run_id[-5:]}")
+
+    @property
+    def writer_key(self) -> str:
+        """The key under which this process writes."""
+        return self.pusher.ledger.state.writer
+
+    def run_in_background(self) -> None:
+        """Start the thread. Nothing is sent before."""
+        if self.mode == "online":
+            self._flusher.start()
+            self._flusher.wake()
+
+    def wait_for_start(self) -> None:
+        """Wait until the start is in the store, or the store has shown that it cannot be reached."""
+        if self.mode == "online":
+            self._tried.wait(_PATIENCE)
+
+    # What the public API calls
+
+    def note(self, kind: FactKind, body: Mapping[str, Any]) -> None:
+        """Journal facts: params, summary values, definitions, properties.
+
+        Raises:
+            RunStateError: the run has ended here.
+        """
+        self._here()
+        self.pusher.learn(kind, body)
+
+    def edit(self, field: str, value: object) -> None:
+        """Journal an edit; the thread sends it."""
+        self._here()
+        self.pusher.intend_edit(field, value, who=self.history.user_id)
+        self._wake()
+
+    def left_behind(self, paths: Iterable[str]) -> None:
+        """Keep the names of files that were made elsewhere, for the end record."""
+        self._left_behind = sorted({*self._left_behind, *paths})
+
+    def stage_file(self, source: Path, path: str, **details: Any) -> Pending:  # noqa: ANN401 (fields of StagedFile)
+        """Keep a copy of a file, and send it."""
+        self._here()
+        return self._stage(StagedFile(path=path, source=self.staging.keep_file(source), original=_original(source, path), **details))
+
+    def stage_bytes(self, path: str, data: bytes, **details: Any) -> Pending:  # noqa: ANN401 (fields of StagedFile)
+        """Keep contents as a file, and send it."""
+        self._here()
+        return self._stage(StagedFile(path=path, source=self.staging.keep_bytes(data, path.rsplit("/", 1)[-1]), **details))
+
+    def stage_folder(self, folder: Path, path: str) -> Pending:
+        """Keep a copy of every file below a folder, and send them."""
+        self._here()
+        for source, inside in files_below(folder):
+            self.stage_file(source, f"{path}/{inside}")
+        return self.journal.pending
+
+    def _stage(self, file: StagedFile) -> Pending:
+        self.pusher.stage(file)
+        pending = self.journal.pending
+        self._wake()
+        return pending
+
+    def store_files(self, files: Iterable[tuple[Path, str]]) -> FilesReport:
+        """Send existing files now, in the caller's thread."""
+        self._here()
+        for source, path in files:
+            self.pusher.stage(StagedFile(path=path, source=source, original=_original(source, path), media_type=media_type(path)))
+        report = FilesReport()
+        if self.mode == "online":
+            try:
+                self._connect()
+                report.problems = {one["path"]: one["reason"] for one in self.pusher.push_files()}
+            except (RunfolioError, OSError) as error:
+                self._flusher.trouble(error)
+        report.waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files if state.staged["path"] not in report.problems]
+        report.stored = [row["path"] for row in self.pusher.ledger.manifest if row["status"] in AVAILABLE]
+        return report
+
+    def flush(self, timeout: float | None) -> bool:
+        """Wait until everything so far is in the store."""
+        self._here()
+        if self.mode != "online":
+            return False
+        return self.journal.pending.wait(timeout)
+
+    def finish(self, status: str, *, reason: str | None, traceback: str | None, exit_code: int | None) -> bool:
+        """End this writer; True when everything is in the store."""
+        if self._forked():
+            return True  # the child never wrote anything: there is nothing to end
+        with self._lock:
+            if self.finished:
+                return self.pusher.ledger.state.ended
+            for observe in self._observers:
+                observe()
+            self.finished = True
+        self._flusher.stop(_GOODBYE)
+        self.journal.cut()
+        if self.pusher.ledger.state.main:
+            self.recover_writers()
+        ending = Ending(status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind)
+        self.pusher.intend_end(ending)
+        stored = self.mode == "online" and self._goodbye()
+        for pending in [*self._waiting, self.journal.pending]:
+            pending.resolve(stored=stored)
+        self._let_go(stored=stored)
+        self.history.plugins.notify("runfolio_run_ended", run=self.run)
+        return stored
+
+    def _goodbye(self) -> bool:
+        """Send everything that is left, or say where it waits."""
+        try:
+            self._connect()
+            self.pusher.push_edits()
+            self.pusher.end()
+        except (RunfolioError, OSError) as error:
+            _log.warning(
+                "runfolio: run %s has ended, but not all of it is in the store; `runfolio sync` sends the rest from %s: %s",
+                self.run_id, self.journal.folder, error,
+            )  # fmt: skip
+            return False
+        return True
+
+    def _let_go(self, *, stored: bool) -> None:
+        if self.mode == "disabled":
+            self.spooled.discard()
+            self.journal.folder.parent.rmdir()
+        elif stored and not self.pusher.ledger.pending_files:
+            self.spooled.discard()
+        else:
+            self.spooled.release()
+
+    # The thread
+
+    def _wake(self) -> None:
+        if not self.finished:
+            self._flusher.wake()
+
+    def _round(self, wanted: bool) -> float:  # noqa: FBT001 (what the flusher says)
+        """Send what is due; all there is when somebody waits. Returns the seconds until the next round."""
+        pusher = self.pusher
+        try:
+            self._connect()
+        finally:
+            self._tried.set()
+        pusher.push_edits()
+        pusher.push_files()
+        if wanted or pusher.flush_due:
+            self._flush()
+        if pusher.beat_due:
+            pusher.beat()
+        return pusher.pause
+
+    def _flush(self) -> None:
+        old, _ = self.journal.cut()
+        self._waiting.append(old)
+        before = self.pusher.ledger.rows_stored
+        after = self.pusher.flush()
+        for pending in self._waiting:
+            pending.resolve(stored=True)
+        self._waiting.clear()
+        if after > before:
+            self._tell_flushed(before, after)
+
+    def _connect(self) -> None:
+        """Do what has to be done before anything else of this run can be stored. Harmless to repeat."""
+        self.history._connection.writable()  # noqa: SLF001 (a recorder is a part of its history)
+        self.pusher.begin()
+
+    def _tell_flushed(self, first: int, after: int) -> None:
+        hook = self.history.plugins.hook.runfolio_metrics_flushed
+        if not hook.get_hookimpls():
+            return
+        from runfolio.rows.parquet import decode  # noqa: PLC0415 (loads pyarrow)
+
+        table = decode(self.spooled.encode(first, after, {}))
+        for batch in table.to_batches():
+            self.history.plugins.notify("runfolio_metrics_flushed", run=self.run, batch=batch)
+
+    # Around it
+
+    run: Any = None
+    """The `ActiveRun` that this is the machinery of."""
+    wants_system_metrics = False
+    """Whether CPU, memory and the like are to be sampled."""
+
+    def before_finish(self, observe: Callable[[], None]) -> None:
+        """Have something called when the run is about to end."""
+        self._observers.append(observe)
+
+    def record(self) -> Record:
+        """The record as the store has it, or what is known here while it cannot be read."""
+        from runfolio.recording.unsent import local_record  # noqa: PLC0415 (loaded on use)
+
+        state = self.pusher.ledger.state
+        if self.mode == "online" and (state.start is None or state.started):
+            try:
+                return self.history._reader.record(self.run_id)  # noqa: SLF001
+            except RunfolioError:
+                pass
+        return local_record(self)
+
+    def recover_writers(self) -> int:
+        """Send what dead local writers of this run left."""
+        from runfolio.recording.spooled import sync_journals  # noqa: PLC0415 (loaded on use)
+
+        if self.mode != "online":
+            return 0
+        return len(sync_journals(self.history, run_id=self.run_id).completed)
+
+    def child_environment(self) -> dict[str, str]:
+        """Environment for a child process that is to write to this run."""
+        return {
+            "RUNFOLIO_RUN_ID": self.run_id,
+            "RUNFOLIO_STORE": self.history.url,
+            "RUNFOLIO_PROJECT": self.start.get("project") or self.history.project,
+            "RUNFOLIO_MODE": self.mode,
+            "RUNFOLIO_SPOOL": str(self.journal.folder.parent),
+        }
+
+    def _convert(self, value: object) -> object | None:
+        converted: object | None = self.history.plugins.hook.runfolio_convert_value(value=value)
+        return converted
+
+    def _here(self) -> None:
+        """Make sure that this process has a journal of its own, and that it is open."""
+        if self._forked():
+            self._fork()
+        if self.finished:
+            raise RunStateError(f"Run {self.run_id} has ended here: nothing can be logged to it any more")
+
+    def _forked(self) -> bool:
+        return self._pid != os.getpid()
+
+    def _fork(self) -> JournalWriter:
+        """In a forked child: go on as a writer of its own."""
+        self.history._connection.after_fork()  # noqa: SLF001
+        uid = self.pusher.ledger.uid
+        header = Header.here(
+            run_id=self.run_id,
+            uid=uid,
+            writer=f"fork.{new_token()}",
+            project=self.start.get("project") or self.history.project,
+            store=self.history.url,
+        )
+        self._observers = []
+        self._left_behind = []
+        self.finished = False
+        self._begin(header, lambda pusher: pusher.intend_join(uid), None)
+        self.run_in_background()
+        if "multiprocessing.util" in sys.modules:
+            # A child of multiprocessing leaves by os._exit: this is the one door it passes.
+            sys.modules["multiprocessing.util"].Finalize(None, self._finish_child, exitpriority=10)
+        return self.journal
+
+    def _finish_child(self) -> None:
+        self.finish("Completed", reason=None, traceback=None, exit_code=None)
+
+
+class FilesReport:
+    """What `ActiveRun.store_files` did.
+
+    Attributes:
+        stored: paths that are in the store.
+        problems: what is not and will not be, each with the reason: too large, unreadable.
+        waiting: what waits in place for ``runfolio sync``, because the store could not be reached.
+    """
+
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+        self.problems: dict[str, str] = {}
+        self.waiting: list[str] = []
+
+
+def spool_of(history: History) -> Path:
+    """The folder for journals of this history; a temporary one when nothing is to be recorded."""
+    from runfolio.config import spool_folder  # noqa: PLC0415 (loaded on use)
+
+    if history.settings.mode == "disabled":
+        import tempfile  # noqa: PLC0415 (only here)
+
+        return Path(tempfile.mkdtemp(prefix="runfolio-disabled-"))
+    return spool_folder(history.settings)
+
+
+def _original(source: Path, path: str) -> str | None:
+    """The file's own name, where its path in the run does not end with it."""
+    return None if path.rsplit("/", 1)[-1] == source.name else source.name

@@ -1,0 +1,121 @@
+"""Sending what dead processes of this machine left in their journals: once, however often it is repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runfolio.config import spool_candidates
+from runfolio.errors import RunfolioError
+from runfolio.journal.reader import JournalReader
+from runfolio.journal.spool import Spool
+from runfolio.journal.spooled_run import SpooledRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runfolio.history import History
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        completed: ids of runs of which everything a journal held is in the store now.
+        deleted: ids of runs that somebody deleted meanwhile; their journals are kept.
+        elsewhere: URLs of other stores that journals here are for, with how many.
+        failed: ids of runs whose journal could not be sent, each with the reason.
+        live: how many journals belong to processes that still run.
+    """
+
+    completed: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    elsewhere: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    live: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    def lines(self) -> list[str]:
+        """The report as text."""
+        lines = [f"sent: {run_id}" for run_id in self.completed]
+        lines += [f"deleted meanwhile, kept here: {run_id}" for run_id in self.deleted]
+        lines += [f"failed: {run_id}: {reason}" for run_id, reason in self.failed.items()]
+        lines += [f"for another store: {count} in {url} (runfolio sync --store {url})" for url, count in self.elsewhere.items()]
+        if self.live:
+            lines.append(f"still running: {self.live}")
+        return lines or ["nothing to send"]
+
+
+def sync(history: History) -> SyncReport:
+    """Send every journal of this store whose process is dead. See `runfolio.history.History.sync`."""
+    history._refuse_read_only()  # noqa: SLF001 (a part of the history)
+    return sync_journals(history)
+
+
+def sync_journals(history: History, run_id: str | None = None) -> SyncReport:
+    """Send the journals of dead processes, those of one run or all."""
+    report = SyncReport()
+    for root in dict.fromkeys(spool_candidates(history.settings)):
+        spool = Spool(root)
+        wanted = spool.folder(run_id, "").name if run_id is not None else ""
+        for folder in spool.journals():
+            if folder.name.startswith(wanted):
+                _consider(history, folder, run_id, report)
+    return report
+
+
+def _consider(history: History, folder: Path, run_id: str | None, report: SyncReport) -> None:
+    try:
+        header = JournalReader(folder).header()
+        if header is None or (run_id is not None and header.run_id != run_id):
+            return
+        if header.store != history.url:
+            report.elsewhere[header.store] = report.elsewhere.get(header.store, 0) + 1
+            return
+        spooled = SpooledRun.recover(folder)
+    except FileNotFoundError:
+        return  # finished by somebody else meanwhile
+    except (RunfolioError, OSError) as error:
+        report.failed[folder.name] = str(error)
+        return
+    if spooled is None:
+        report.live += 1
+    else:
+        _send(history, spooled, report)
+
+
+def _send(history: History, spooled: SpooledRun, report: SyncReport) -> None:
+    from runfolio.store.pushing import Pusher  # noqa: PLC0415 (loaded on use)
+
+    connection = history._connection  # noqa: SLF001 (a part of the history)
+    last_sign = datetime.fromtimestamp(_last_write(spooled.folder), UTC).isoformat(timespec="microseconds")
+    try:
+        connection.writable()
+        pusher = Pusher(
+            connection.raw,
+            spooled,
+            environment=connection.environment,
+            after_end=history._fold,  # noqa: SLF001
+            largest_file=history.settings.artifact_limit or None,
+        )
+        done = pusher.replay(ended=last_sign)
+    except (RunfolioError, OSError) as error:
+        report.failed[spooled.run_id] = str(error)
+        spooled.release()
+        return
+    if done.outcome == "deleted":
+        report.deleted.append(spooled.run_id)
+        spooled.release()
+    else:
+        report.completed.append(spooled.run_id)
+
+
+def _last_write(folder: Path) -> float:
+    """When the dead process last wrote: the newest modification of a file of its journal."""
+    return max((path.stat().st_mtime for path in folder.glob("*.log")), default=folder.stat().st_mtime)

@@ -1,0 +1,211 @@
+"""How a run comes to life: a new one, another writer of one that exists, another attempt at one that ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runfolio import layout
+from runfolio.active_run import ActiveRun
+from runfolio.config import Redactor
+from runfolio.errors import RunfolioError, RunStateError
+from runfolio.ids import new_run_id, new_token, new_uid, parse_run_id
+from runfolio.journal.spool import Header
+from runfolio.names import validate_name, validate_project
+from runfolio.params import validate_tag
+from runfolio.recording.recorder import Recorder
+from runfolio.values import flatten
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from runfolio.history import History
+    from runfolio.store.run_folder import RunFolder
+
+INTERACTIVE = "interactive"
+"""The experiment of a run that no script started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What the caller says about a new run. The attributes are the arguments of `History.start_run`."""
+
+    project: str
+    experiment: str | None = None
+    name: str | None = None
+    tags: Sequence[str] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    note: str | None = None
+    script: str | None = None
+    argv: Sequence[str] = ()
+    target: str = "local"
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    writer: str = "main"
+
+
+def begin(history: History, birth: Birth, *, system_metrics: bool | None) -> ActiveRun:
+    """Start a new run. Its start is journaled when this returns, and stored unless the store cannot be reached."""
+    start = _start_document(history, birth)
+    header = Header.here(run_id=start["run"], uid=start["uid"], writer=start["main"], project=start["project"], store=history.url)
+
+    # The properties need the run, and the run needs its journal; so the start is completed before it is journaled.
+    recorder = Recorder(history, header, lambda _: None, start=start)
+    run = ActiveRun(history, recorder)
+    recorder.run = run
+    start["properties"] = _properties(history, birth, run)
+    recorder.pusher.intend_start(start)
+    return _go(history, recorder, run, system_metrics=system_metrics)
+
+
+def join(history: History, run_id: str, writer: str) -> ActiveRun:
+    """Become an additional writer of a run that exists, or that another process on this machine has begun offline."""
+    project = parse_run_id(run_id).project
+    layout.validate_writer_name(writer)
+    known = _known(history, run_id)
+    uid = known.start["uid"] if known is not None and known.start is not None else ""
+    header = Header.here(run_id=run_id, uid=uid, writer=f"{writer}.{new_token()}", project=project, store=history.url)
+    attempt = max(known.attempts, default=1) if known is not None else 1
+    start = dict(known.start) if known is not None and known.start is not None else {"run": run_id, "project": project}
+    recorder = Recorder(history, header, lambda pusher: pusher.intend_join(uid, attempt), start=start)
+    run = ActiveRun(history, recorder)
+    recorder.run = run
+    return _go(history, recorder, run, system_metrics=None)
+
+
+def resume(history: History, run_id: str, at_step: int | None, reason: str | None) -> ActiveRun:
+    """Begin another attempt at a run that has ended or was lost."""
+    record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
+    if record.status == "Running":
+        raise RunStateError(
+            f"Run {run_id} is still running: attach to it as another writer, or wait until it has ended or counts as Lost", key=run_id
+        )
+    folder = history._reader.folder(run_id)  # noqa: SLF001
+    start = dict(folder.start or {})
+    writer = f"main.{new_token()}"
+    header = Header.here(run_id=run_id, uid=start["uid"], writer=writer, project=start["project"], store=history.url)
+    document = {
+        "run": run_id,
+        "project": start["project"],
+        "main": writer,
+        "host": header.host,
+        "argv": _redactor(history).argv(sys.argv[1:]),
+        "reason": reason,
+        "at_step": at_step,
+        "created": history._connection.environment.timestamp(),  # noqa: SLF001
+    }
+    recorder = Recorder(
+        history, header, lambda pusher: pusher.intend_attempt(document, start["uid"]), start=start, steps=_last_steps(history, run_id, at_step)
+    )
+    run = ActiveRun(history, recorder)
+    recorder.run = run
+    return _go(history, recorder, run, system_metrics=None)
+
+
+def _go(history: History, recorder: Recorder, run: ActiveRun, *, system_metrics: bool | None) -> ActiveRun:
+    recorder.wants_system_metrics = history.settings.system_metrics if system_metrics is None else system_metrics
+    recorder.run_in_background()
+    recorder.wait_for_start()
+    recorder.before_finish(lambda: history.plugins.notify("runfolio_run_ending", run=run))
+    history.plugins.notify("runfolio_run_started", run=run)
+    return run
+
+
+def _start_document(history: History, birth: Birth) -> dict[str, Any]:
+    environment = history._connection.environment  # noqa: SLF001 (a part of the history)
+    project = validate_project(birth.project)
+    script = _relative(birth.script, history.settings.root)
+    experiment = birth.experiment or history.settings.experiment or (Path(script).name if script else INTERACTIVE)
+    created = environment.timestamp()
+    return {
+        "run": new_run_id(project, environment.microseconds() // 1000),
+        "uid": new_uid(),
+        "project": project,
+        "experiment": validate_name(experiment, "experiment"),
+        "script": script,
+        "argv": _redactor(history).argv(birth.argv),
+        "name": birth.name,
+        "note": birth.note,
+        "tags": [validate_tag(tag) for tag in birth.tags],
+        "target": birth.target,
+        "user_id": history.user_id,
+        "main": f"{layout.validate_writer_name(birth.writer)}.{new_token()}",
+        "parent": birth.parent,
+        "created": created,
+        "started": created,
+        "host": Header.here(run_id="", uid="", writer="", project="", store="").host,
+        "properties": {},
+        "packages": _packages(),
+        "params": flatten(birth.params),
+        "snapshot": None,
+        "mode": history.settings.mode,
+    }
+
+
+def _properties(history: History, birth: Birth, run: ActiveRun) -> dict[str, Any]:
+    from runfolio.environment import collect_properties  # noqa: PLC0415 (loaded on use)
+
+    properties = collect_properties(history.settings.root)
+    for found in history.plugins.notify("runfolio_collect_properties", run=run):
+        properties.update(found)
+    redactor = _redactor(history)
+    found = {**properties, **birth.properties}
+    return {name: redactor.value(f"properties.{name}", name, value) if isinstance(value, str) else value for name, value in found.items()}
+
+
+def _redactor(history: History) -> Redactor:
+    """The one redactor, with what the plugins know beside it."""
+    return Redactor([partial(_ask, plugin) for plugin in history.plugins.hook.runfolio_redact.get_hookimpls()])
+
+
+def _ask(plugin: pluggy.HookImpl, field: str, value: str) -> str | None:
+    known = {"field": field, "value": value}
+    answer: str | None = plugin.function(*(known[name] for name in plugin.argnames))
+    return answer
+
+
+@cache
+def _packages() -> dict[str, str]:
+    from runfolio.environment import installed_packages  # noqa: PLC0415 (loaded on use)
+
+    return installed_packages()
+
+
+def _relative(script: str | None, root: Path) -> str | None:
+    """The script's path in the project, with slashes; its name alone when it lies elsewhere."""
+    if script is None:
+        return None
+    path = Path(script)
+    if not path.is_absolute():
+        return Path(os.path.normpath(script)).as_posix()
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.name
+
+
+def _known(history: History, run_id: str) -> RunFolder | None:
+    """What the store has of a run; None when it cannot be asked, or does not have it yet."""
+    if history.settings.mode != "online":
+        return None
+    try:
+        return history._reader.folder(run_id)  # noqa: SLF001 (a part of the history)
+    except (RunfolioError, OSError):
+        return None
+
+
+def _last_steps(history: History, run_id: str, at_step: int | None) -> dict[str, int]:
+    """Where each series of the run stopped, or was told to go on."""
+    import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+    table = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
+    if table.num_rows == 0:
+        return {}
+    grouped = table.set_column(0, "name", pc.cast(table["name"], "string")).group_by("name").aggregate([("step", "max")])
+    steps = dict(zip(grouped["name"].to_pylist(), grouped["step_max"].to_pylist(), strict=True))
+    return steps if at_step is None else {name: min(step, at_step - 1) for name, step in steps.items()}

@@ -1,0 +1,110 @@
+"""Rows to a Parquet file and back.
+
+Every row group holds whole names where it can, and its statistics tell which: one curve is the footer and one further read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from runfolio.errors import FormatError
+from runfolio.rows.raw import Rows
+from runfolio.rows.schema import SCHEMA, Owner, Sorted, finish, sort
+
+_GROUP: Final = 131_072
+"""Names are put together into a row group up to this many rows."""
+_LARGEST_GROUP: Final = 1_048_576
+_SAMPLE: Final = 8192
+_FEW: Final = 0.25
+"""Below this share of distinct values, a dictionary is smaller than the values themselves."""
+_WORDS: Final = ["project", "run_id", "writer", "name", "kind"]
+
+
+def encode(rows: Rows, owner: Owner, metadata: Mapping[str, str]) -> bytes:
+    """Return rows as one Parquet file, sorted by name, then by position.
+
+    Args:
+        rows: the rows in journal order.
+        owner: whose rows they are.
+        metadata: key-value metadata of the file (``runfolio.format`` and so on).
+    """
+    ordered = sort(rows)
+    repeating = _repeats(ordered.table.column("value"))
+    delta = ["step", "time", "index"]
+    schema = SCHEMA.with_metadata({key.encode(): value.encode() for key, value in metadata.items()})
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        use_dictionary=[*_WORDS, "text", *(["value"] if repeating else [])],
+        column_encoding={
+            **dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+            **({} if repeating else {"value": "BYTE_STREAM_SPLIT"}),
+        },
+        write_statistics=True,
+    ) as writer:
+        for first, after in _groups(ordered):
+            piece = finish(ordered.table.slice(first, after - first), ordered.names, owner)
+            writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=_LARGEST_GROUP)
+    return sink.getvalue().to_pybytes()
+
+
+def decode(data: bytes | pa.Buffer, *, key: str = "") -> pa.Table:
+    """Return the rows of a Parquet file in the schema of this version. Columns of later versions are left out.
+
+    Args:
+        data: the whole file.
+        key: where it came from, for the message.
+
+    Raises:
+        FormatError: it is damaged, or no file of rows.
+    """
+    try:
+        with pq.ParquetFile(pa.BufferReader(data), read_dictionary=_WORDS) as file:
+            return conform(file.read(), key)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"The rows in {key or 'this file'} cannot be read: {error}", key=key) from error
+
+
+def conform(table: pa.Table, key: str = "") -> pa.Table:
+    """A table that was read, in the schema of this version.
+
+    Raises:
+        FormatError: it lacks a column.
+    """
+    try:
+        return table.select(SCHEMA.names).cast(SCHEMA)
+    except (KeyError, pa.ArrowInvalid) as error:
+        raise FormatError(f"{key or 'This file'} is no file of rows: {error}", key=key) from error
+
+
+def _groups(ordered: Sorted) -> Iterator[tuple[int, int]]:
+    """Where row groups begin and end: at a name's end, except for names that are too long for one."""
+    first = last = 0
+    for end in ordered.ends:
+        if end - first > _GROUP and last > first:
+            yield first, last
+            first = last
+        while end - first > _LARGEST_GROUP:
+            yield first, first + _LARGEST_GROUP
+            first += _LARGEST_GROUP
+        last = end
+    if last > first or not ordered.ends:
+        yield first, last
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    """Whether a sample of the values holds few distinct ones, as accuracies, counts and flags do."""
+    count = len(values)
+    if not count:
+        return True
+    width = _SAMPLE // 16
+    parts = [values.slice(k * count // 16, width) for k in range(16)] if count > _SAMPLE else [values]
+    sample = pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.float64())
+    return bool(pc.count_distinct(sample).as_py() < _FEW * len(sample))

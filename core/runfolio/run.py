@@ -1,0 +1,192 @@
+"""A run in a store: its record, its rows, its files, and what may be changed about it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runfolio.artifacts import Artifact, Artifacts, artifact_of
+from runfolio.errors import RunNotFoundError
+from runfolio.ids import parse_run_id
+from runfolio.params import validate_tag
+from runfolio.series import Series
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runfolio.history import History
+    from runfolio.records import Record
+
+
+class Run:
+    """A run of a history. Made by `History.run` and its like; reads nothing before it is asked to.
+
+    The record is read once and kept; `refresh` reads it anew. A pickled run opens its store again where it is unpickled.
+    """
+
+    def __init__(self, history: History, run_id: str, record: Record | None = None) -> None:
+        parse_run_id(run_id)
+        self._history = history
+        self._id = run_id
+        self._record = record
+
+    @property
+    def id(self) -> str:
+        """The id: ``<project>_<epoch ms>-<5 characters>``."""
+        return self._id
+
+    @property
+    def short_id(self) -> str:
+        """The five characters that name the run on a command line."""
+        return self._id[-5:]
+
+    @property
+    def record(self) -> Record:
+        """The record of the run.
+
+        Raises:
+            RunNotFoundError: the run is not in the store, or was deleted.
+        """
+        if self._record is None:
+            self._record = self._history._reader.record(self._id)  # noqa: SLF001 (a run is a part of its history)
+        return self._record
+
+    def refresh(self) -> Record:
+        """Read the record anew and return it."""
+        self._record = None
+        return self.record
+
+    @property
+    def status(self) -> str:
+        """``Submitting``, ``Queued``, ``Running``, ``Completed``, ``Failed``, ``Canceled``, or ``Lost``: it stopped giving signs of life."""
+        return self.record.status
+
+    @property
+    def number(self) -> int | None:
+        """The number of the run in its project."""
+        return self.record.run_number
+
+    @property
+    def name(self) -> str | None:
+        """The name people gave it."""
+        return self.record.name
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the script, secrets hidden."""
+        return list(self.record.arguments)
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """Facts about the run's surroundings: Git commit, Python, host."""
+        return self.record.properties
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Installed packages and their versions when the run started."""
+        return self._history._reader.packages(self._id)  # noqa: SLF001
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the flat record of the command line. See `runfolio.records.Record.to_dict`."""
+        return self.record.to_dict()
+
+    def metric(self, name: str) -> Series:
+        """Return one metric. Nothing is read before it is asked for."""
+        return Series(self, name)
+
+    def metrics(self, names: Iterable[str] | None = None) -> pa.Table:
+        """Return the rows of the run as an Arrow table with the columns ``name step index time value text kind writer``.
+
+        Args:
+            names: the metrics; all by default.
+
+        Raises:
+            RunNotFoundError: the run is not in the store.
+        """
+        return self._rows(None if names is None else list(names))
+
+    def _rows(self, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None) -> pa.Table:
+        return self._history._reader.rows(self._id, names, steps=steps, max_points=max_points)  # noqa: SLF001
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The files of the run."""
+        return Artifacts(self._id, self._files)
+
+    def _files(self) -> list[Artifact]:
+        history = self._history
+        found: dict[str, Artifact] = {}
+        for writer, rows in history._reader.manifests(self._id).items():  # noqa: SLF001
+            for row in rows:
+                artifact = artifact_of(row, self._id, writer, history._backend)  # noqa: SLF001
+                if artifact is not None:
+                    found.setdefault(artifact.path, artifact)
+        return sorted(found.values(), key=lambda one: one.path)
+
+    def edit(self, *, name: str | None = None, note: str | None = None, description: str | None = None) -> None:
+        """Give the run a name, a note or a description; None leaves one as it is. It is in the store when this returns.
+
+        Raises:
+            ReadOnlyError: the history is read-only.
+            StorageError: the store cannot be reached.
+        """
+        for field, value in (("name", name), ("note", note), ("description", description)):
+            if value is not None:
+                self._change(field, value)
+
+    def tag(self, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+        """Add and remove tags.
+
+        Raises:
+            InvalidNameError: one of them is no tag.
+        """
+        for tag in add:
+            self._change(f"tag:{validate_tag(tag)}", True)  # noqa: FBT003 (the value of the edit)
+        for tag in remove:
+            self._change(f"tag:{validate_tag(tag)}", False)  # noqa: FBT003
+
+    def archive(self) -> None:
+        """Take the run off the lists. Nothing is deleted."""
+        self._change("archived", True)  # noqa: FBT003
+
+    def unarchive(self) -> None:
+        """Put the run on the lists again."""
+        self._change("archived", False)  # noqa: FBT003
+
+    def delete(self) -> None:
+        """Delete the run for good, with its rows and files. Its id and number are never used again.
+
+        Raises:
+            ReadOnlyError: the history is read-only.
+            PermissionDeniedError: the credentials may not delete objects. The run is gone from every list all the same.
+        """
+        self._history._delete(self._id)  # noqa: SLF001
+        self._record = None
+
+    def _change(self, field: str, value: object) -> None:
+        self._history._edit(self._id, field, value)  # noqa: SLF001
+        self._record = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other.id == self._id and other._history.url == self._history.url
+
+    def __hash__(self) -> int:
+        return hash((self._id, self._history.url))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self._history, self._id)
+
+    def __repr__(self) -> str:
+        return f"<Run {self._id}>"
+
+    def _repr_html_(self) -> str:
+        from runfolio.notebook_html import record_html  # noqa: PLC0415 (only in notebooks)
+
+        try:
+            return record_html(self.record)
+        except RunNotFoundError as error:
+            return record_html(None, str(error))
+
+
+def _unpickle(history: History, run_id: str) -> Run:
+    return Run(history, run_id)

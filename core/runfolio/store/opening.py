@@ -1,0 +1,116 @@
+"""``runfolio.json``: what makes a prefix a store, and who may work with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runfolio import layout
+from runfolio.errors import ConfigurationError, FormatError, NotFoundError, StoreNotFoundError
+from runfolio.ids import new_uid
+from runfolio.store.created import create_document
+from runfolio.store.documents import FORMAT, SUPPORTED_FEATURES, StoreDocument, decode, require
+from runfolio.store.environment import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+    from runfolio.backend import Backend
+
+_REMEDY: Final = "upgrade Runfolio (`pip install -U runfolio`)"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    Attributes:
+        store_id: identity of the store, the same after it was copied.
+        format: version of its format.
+        required_features: what a program must know to work with it.
+        optional_features: what a program may know.
+        created: it was made by this very call.
+    """
+
+    store_id: str
+    format: int
+    required_features: tuple[str, ...] = ()
+    optional_features: tuple[str, ...] = ()
+    created: bool = False
+
+
+def open_store(
+    backend: Backend,
+    *,
+    create: bool,
+    environment: Environment | None = None,
+    single_writer: bool = False,
+    supported: Collection[str] = SUPPORTED_FEATURES,
+) -> StoreInfo:
+    """Read what the store says of itself (1 request), or make it a store (2 more).
+
+    Args:
+        backend: where it lies.
+        create: make a store of a place that is none.
+        environment: clocks and chance.
+        single_writer: accept a place that cannot create exclusively; the caller promises that one process at a time writes.
+        supported: the required features that the caller knows.
+
+    Raises:
+        StoreNotFoundError: there is no store, and `create` is False.
+        ConfigurationError: the place cannot create exclusively, so it cannot be shared.
+        FormatError: the store is of a newer format, or requires a feature that is not known here.
+        StorageError: the storage failed.
+    """
+    try:
+        document = decode(backend.get(layout.STORE), layout.STORE)
+    except NotFoundError:
+        if not create:
+            raise StoreNotFoundError(
+                f"There is no Runfolio store at {backend.url}: check the URL, or start a run there to make one",
+                backend=backend.name,
+                key=layout.STORE,
+                operation="get",
+            ) from None
+        return _make(backend, environment or Environment(), single_writer=single_writer, supported=supported)
+    return _checked(document, backend, supported, created=False)
+
+
+def _make(
+    backend: Backend, environment: Environment, *, single_writer: bool, supported: Collection[str]
+) -> StoreInfo:
+    if not backend.capabilities.conditional_create and not single_writer:
+        raise ConfigurationError(
+            f"The storage at {backend.url} cannot create an object only if it is absent, so writers could overwrite one another. "
+            "Set single_writer = true if only one process at a time will ever write there",
+            backend=backend.name,
+        )
+    fresh: StoreDocument = {
+        "format": FORMAT,
+        "wid": new_uid(),
+        "store_id": new_uid(),
+        "required_features": [],
+        "optional_features": [],
+    }
+    # Somebody else's store, made at the same moment, is as good as ours: what is stored counts.
+    creation = create_document(backend, layout.STORE, fresh, environment)
+    return _checked(creation.document, backend, supported, created=creation.ours)
+
+
+def _checked(document: Mapping[str, Any], backend: Backend, supported: Collection[str], *, created: bool) -> StoreInfo:
+    require(document, layout.STORE, store_id=str, required_features=list)
+    unknown = sorted(str(one) for one in document["required_features"] if one not in supported)
+    if unknown:
+        raise FormatError(
+            f"The store at {backend.url} requires {', '.join(unknown)}, which this version does not know: {_REMEDY}",
+            backend=backend.name,
+            key=layout.STORE,
+        )
+    return StoreInfo(
+        document["store_id"],
+        document["format"],
+        tuple(document["required_features"]),
+        tuple(document.get("optional_features") or ()),
+        created,
+    )

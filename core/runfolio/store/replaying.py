@@ -1,0 +1,102 @@
+"""Offline and sync: a journal is replayed, by another process, later, as often as it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from runfolio import layout
+from runfolio.store.attempts import attempt
+from runfolio.store.documents import decode
+from runfolio.store.editing import edit
+from runfolio.store.ending import Ending, clear, end, intend_end
+from runfolio.store.flushing import flush
+from runfolio.store.folder_listing import sort_out
+from runfolio.store.starting import start
+
+if TYPE_CHECKING:
+    from runfolio.store.artifacts import FileProgress
+    from runfolio.store.desk import Desk
+    from runfolio.store.folder_listing import FolderListing
+    from runfolio.store.spooled import SpooledRunLike
+
+Outcome = Literal["stored", "flushed", "deleted", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay came to.
+
+    Attributes:
+        outcome: ``stored``: everything is in the store and the journal may go. ``flushed``: everything so far is in the store, and
+            its process lives. ``deleted``: the run was deleted by somebody; nothing was sent and nothing dropped. ``empty``: the
+            journal holds nothing.
+        number: the number of the run, where this journal started it.
+        status: the status that the stored end record has.
+    """
+
+    outcome: Outcome
+    number: int | None = None
+    status: str | None = None
+
+
+def replay(
+    desk: Desk,
+    spooled: SpooledRunLike,
+    *,
+    dead: bool = True,
+    ended: str | None = None,
+    largest_file: int | None = None,
+    progress: FileProgress | None = None,
+) -> Replayed:
+    """Bring everything in a journal to the store, once, however often it is repeated.
+
+    Args:
+        desk: where to work.
+        spooled: the journal.
+        dead: its process is known to be dead, so a run without an end is ``Failed``, reason ``killed``.
+        ended: when that process was last known to live, as documents spell it.
+        largest_file: files of more bytes are not stored, and reported.
+        progress: told about the bytes of files sent.
+
+    Raises:
+        ReadOnlyError: the store cannot be written.
+        StorageError: the storage failed. Another replay goes on.
+    """
+    state = desk.ledger.state
+    if _is_empty(desk, spooled):
+        return Replayed("empty")
+    number = start(desk) if state.start is not None else None
+    listing = sort_out(spooled.run_id, desk.backend.list(layout.run_folder(spooled.run_id)))
+    if _is_deleted(desk, listing):
+        return Replayed("deleted", number)
+    if state.resumed is not None:
+        attempt(desk)
+    for token in desk.ledger.pending_edits:
+        edit(desk, token)
+    if state.end is None and not dead:
+        flush(desk, spooled)
+        return Replayed("flushed", number)
+    # The boundaries journaled so far need not be sent: End 1 stores all rows in one file that covers them.
+    intend_end(desk, spooled, Ending(status="Failed", reason="killed", ended=ended))
+    there = state.writer in listing.ends
+    stored: dict[str, Any] = end(
+        desk, spooled, largest_file=largest_file, progress=progress, end_stored=there
+    )
+    clear(desk, spooled.run_id)
+    return Replayed("stored", number, stored["status"])
+
+
+def _is_empty(desk: Desk, spooled: SpooledRunLike) -> bool:
+    state = desk.ledger.state
+    promised = state.start or state.resumed or state.end or state.files or state.edits or state.segments
+    return not promised and spooled.cut() == 0
+
+
+def _is_deleted(desk: Desk, listing: FolderListing) -> bool:
+    """Whether one of the edits in the folder is a delete. Those of this journal are known without asking."""
+
+    def kind(key: str) -> object:
+        return decode(desk.backend.get(key), key).get("kind")
+
+    return "delete" in desk.environment.gather([lambda key=key: kind(key) for key in listing.edits])  # type: ignore[misc]  # bound per key

@@ -1,0 +1,98 @@
+"""Reading runs out of a store, for `Run` and `RunSet`: the index for lists, the run's own folder for one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runfolio.errors import RunNotFoundError
+from runfolio.records import Record, record_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runfolio.backend import Backend
+    from runfolio.connection import Connection
+    from runfolio.index.view import View
+    from runfolio.store.run_folder import RunFolder
+
+
+class Reader:
+    """What can be read of a store, with as few requests as the protocol needs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def view(self) -> View:
+        """Return the newest view of all runs.
+
+        Raises:
+            StoreNotFoundError: there is no store.
+            IndexDamagedError: the index cannot be read.
+        """
+        self._connection.open()
+        return self._connection.index.refresh()
+
+    def folder(self, run_id: str, *, beats: bool = False, manifests: bool = False) -> RunFolder:
+        """Read what lies in the folder of one run, without its rows and files.
+
+        Args:
+            run_id: the run.
+            beats: also its heartbeats.
+            manifests: also its lists of files.
+
+        Raises:
+            RunNotFoundError: there is no such run, or it was deleted.
+        """
+        from runfolio.store.run_folder import open_run  # noqa: PLC0415 (loaded on use)
+
+        connection = self._connection
+        connection.open()
+        folder = open_run(connection.backend, run_id, beats=beats, manifests=manifests, environment=connection.environment)
+        if folder.deleted or folder.start is None:
+            state = "was deleted from" if folder.deleted else "has no start in"
+            raise RunNotFoundError(f"Run {run_id} {state} the store {connection.url}", key=run_id)
+        return folder
+
+    def record(self, run_id: str) -> Record:
+        """Return the record of one run, from its folder."""
+        from runfolio.index.one_run import table_of_folder  # noqa: PLC0415 (loads pyarrow)
+
+        folder = self.folder(run_id, beats=True)
+        return record_of(table_of_folder(folder, self._connection.index.clock).to_pylist()[0])
+
+    def packages(self, run_id: str) -> Mapping[str, str]:
+        """Return the packages that were installed when the run started."""
+        start = self.folder(run_id).start or {}
+        packages: Mapping[str, str] = start.get("packages") or {}
+        return packages
+
+    def manifests(self, run_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of the manifests of a run by writer, the main writer first."""
+        folder = self.folder(run_id, manifests=True)
+        order = sorted(folder.manifests, key=lambda writer: (writer != folder.main, writer))
+        return {writer: folder.manifests[writer] for writer in order}
+
+    def rows(
+        self, run_id: str, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None
+    ) -> pa.Table:
+        """Return the rows of a run as people read them (3 requests for one curve of an ended run with one writer)."""
+        from runfolio.rows.parquet import decode  # noqa: PLC0415 (loads pyarrow)
+        from runfolio.rows.ranged import Footer  # noqa: PLC0415
+        from runfolio.rows.view import downsample, view  # noqa: PLC0415
+        from runfolio.store.segments import RowFile, read_rows  # noqa: PLC0415
+
+        def read(backend: Backend, file: RowFile) -> pa.Table:
+            if names is None:
+                return decode(backend.get(file.key), key=file.key)
+
+            def get(start: int, end: int) -> bytes:
+                return backend.get(file.key, start, end)
+
+            return Footer(get, file.size, file.key).read(get, names)
+
+        connection = self._connection
+        connection.open()
+        found = read_rows(connection.backend, run_id, read, environment=connection.environment)
+        table = view([table for _, table in found.parts], names=names, steps=steps)
+        return table if max_points is None else downsample(table, max_points)

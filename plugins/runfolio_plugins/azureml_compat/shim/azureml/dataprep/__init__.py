@@ -1,0 +1,1 @@
+"""Data preparation of Azure ML Workbench: tables that were exported from it."""

@@ -1,0 +1,1 @@
+"""The commands, one module a subject. Each module is imported when one of its commands is used."""

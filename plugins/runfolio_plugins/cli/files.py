@@ -1,0 +1,113 @@
+"""The files of a run by the names people use for them, and printing one to standard output."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runfolio.errors import ArtifactNotFoundError, InvalidValueError
+from runfolio_plugins.cli.cells import escape_log
+
+if TYPE_CHECKING:
+    from runfolio.artifacts import Artifact
+    from runfolio.run import Run
+
+_CHUNK: Final = 256 * 1024
+
+
+def find_file(run: Run, name: str) -> Artifact:
+    """Return the file that a name stands for: its path, ``driver_log`` for a log, or a path below ``outputs/``.
+
+    Raises:
+        ArtifactNotFoundError: there is none, or the name fits several. The message names what the run has.
+    """
+    files = run.artifacts.list()
+    wanted = name.removeprefix("./")
+    for path in (wanted, f"logs/{wanted}", f"logs/{wanted}.txt", f"outputs/{wanted}"):
+        for one in files:
+            if one.path == path:
+                return one
+    by_name = [one for one in files if one.path.rsplit("/", 1)[1] == wanted]
+    if len(by_name) == 1:
+        return by_name[0]
+    raise ArtifactNotFoundError(_missing(run, name, files, by_name), key=name)
+
+
+def find_paths(run: Run, names: Sequence[str]) -> list[str]:
+    """Return the paths that names stand for; a folder stands for itself.
+
+    Raises:
+        ArtifactNotFoundError: one of them is not in the run.
+    """
+    paths = [one.path for one in run.artifacts.list()]
+    found = []
+    for name in names:
+        folder = name.removeprefix("./").rstrip("/")
+        inside = [
+            option for option in (folder, f"outputs/{folder}") if any(path.startswith(f"{option}/") for path in paths)
+        ]
+        found.append(inside[0] if inside else find_file(run, name).path)
+    return found
+
+
+def _missing(run: Run, name: str, files: list[Artifact], several: list[Artifact]) -> str:
+    if several:
+        paths = ", ".join(one.path for one in several[:10])
+        return f"{name!r} fits several files of run {run.id}: {paths}. Give the whole path"
+    if not files:
+        live = "" if run.record.ended else f" yet; it is {run.status}, and files are stored when a run ends"
+        return f"Run {run.id} has no file {name!r}: it has no files{live}"
+    more = f" and {len(files) - 20} more" if len(files) > 20 else ""  # noqa: PLR2004 (a few lines' worth)
+    return f"Run {run.id} has no file {name!r}. It has: {', '.join(one.path for one in files[:20])}{more}"
+
+
+def print_file(artifact: Artifact) -> None:
+    """Write a file to standard output, byte by byte; to a terminal only text, its escape sequences shown, not sent.
+
+    Raises:
+        InvalidValueError: it is not text, and standard output is a terminal.
+    """
+    if sys.stdout.isatty():
+        with artifact.open() as file:
+            _print_text(artifact.path, file)
+        return
+    sys.stdout.flush()
+    with artifact.open() as file:
+        while chunk := file.read(_CHUNK):
+            sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def _print_text(path: str, file: BinaryIO) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    first = file.read(_CHUNK)
+    if _binary(first):
+        raise InvalidValueError(
+            f"{path} is not text, and standard output is a terminal: send it to a file (… > FILE), "
+            f"or use runfolio download",
+            key=path,
+        )
+    chunk = first
+    waiting = ""
+    while chunk:
+        text = waiting + decoder.decode(chunk)
+        # An escape sequence may be cut by the chunk's end: its beginning waits for the rest.
+        cut = text.rfind("\x1b", len(text) - 32) if len(text) > 32 else -1  # noqa: PLR2004 (longer than any colour)
+        text, waiting = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
+        sys.stdout.write(escape_log(text))
+        chunk = file.read(_CHUNK)
+    sys.stdout.write(escape_log(waiting + decoder.decode(b"", final=True)))
+    sys.stdout.flush()
+
+
+def _binary(beginning: bytes) -> bool:
+    """Whether this is no text: a NUL byte, or not UTF-8 (a letter may be cut at the end)."""
+    if b"\0" in beginning:
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return True
+    return False

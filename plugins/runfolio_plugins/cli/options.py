@@ -1,0 +1,136 @@
+"""Options that many commands share, and the history that a command works on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from runfolio_plugins.cli.cells import escape_text
+from runfolio_plugins.cli.group import state
+
+if TYPE_CHECKING:
+    from runfolio.config import Settings
+    from runfolio.history import History
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS: Final = ("json", "jsonc", "table", "tsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The format of a result: the option, else what is configured, else what fits the command.
+
+    Attributes:
+        chosen: what ``-o`` says.
+        fallback: the command's own.
+    """
+
+    chosen: str | None
+    fallback: str
+
+    @property
+    def format(self) -> str:
+        """The format that holds. Settings take part once they are known."""
+        return self.chosen or state().output_format or self.fallback
+
+
+def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        with context.scope(cleanup=False):
+            state().debug = True
+        logging.getLogger("runfolio").setLevel(logging.DEBUG)
+
+
+def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    logger = logging.getLogger("runfolio")
+    if value and logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)
+
+
+def debug_options(function: F) -> F:
+    """Add ``--debug`` and ``--verbose``."""
+    verbose = click.option(
+        "--verbose", is_flag=True, expose_value=False, callback=_verbose, help="Tell what is being done."
+    )
+    debug = click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_debug,
+        help="Show tracebacks and everything that is done.",
+    )
+    return verbose(debug(function))
+
+
+def output_options(default: str) -> Callable[[F], F]:
+    """Add ``-o/--output``, with a default, and ``--query``."""
+
+    def decorate(function: F) -> F:
+        query = click.option(
+            "--query", metavar="JMESPATH", help="Pick from the JSON of the result with this JMESPath expression."
+        )
+        output = click.option(
+            "-o",
+            "--output",
+            type=click.Choice(FORMATS, case_sensitive=False),
+            callback=lambda _context, _parameter, value: Output(value, default),
+            help=f"Format of the result; jsonc is JSON in colour, tsv has no header. Default: {default}.",
+        )
+        return output(query(function))
+
+    return decorate
+
+
+def store_option(function: F) -> F:
+    """Add ``--store``."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        help="Folder or URL of the store. Default: RUNFOLIO_STORE, else what the project or the user configured.",
+    )(function)
+
+
+def project_option(text: str = "Name of the project. Default: that of the current folder.") -> Callable[[F], F]:
+    """Add ``--project``."""
+    return click.option("--project", metavar="NAME", help=text)
+
+
+def open_history(
+    store: str | None, project: str | None = None, *, write: bool = False, must_exist: bool = True
+) -> History:
+    """Open the history that a command works on.
+
+    Args:
+        store: what ``--store`` says.
+        project: what ``--project`` says.
+        write: whether the command changes something.
+        must_exist: fail when there is no store; otherwise it is made when something is written.
+
+    Raises:
+        StoreNotFoundError: there is no store at the place; reading does not make one.
+    """
+    import runfolio  # noqa: PLC0415 (kept out of --help)
+    from runfolio.config import resolve  # noqa: PLC0415 (likewise)
+
+    explicit = {"store": store, "project": None if project == "*" else project}
+    settings = resolve({key: value for key, value in explicit.items() if value is not None})
+    use_settings(settings)
+    return runfolio.open_history(
+        settings=settings,
+        read_only=not write,
+        must_exist=must_exist,
+        # Those that brought the commands, unless the settings turn some off.
+        plugins=None if settings.plugins_disabled else state().plugins,
+    )
+
+
+def use_settings(settings: Settings) -> None:
+    """Let settings take part in how this command prints, and tell what was odd about them."""
+    state().output_format = settings.output_format
+    for text in settings.notes:
+        click.echo(escape_text(f"Warning: {text}"), err=True)

@@ -1,0 +1,47 @@
+"""Reports of the history's upkeep: lines for people, their fields for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from runfolio_plugins.cli.cells import escape
+from runfolio_plugins.cli.emitting import emit
+
+if TYPE_CHECKING:
+    from runfolio_plugins.cli.options import Output
+
+
+class Report(Protocol):
+    """What the history's upkeep returns: a dataclass that can be told in lines."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+
+    def lines(self) -> Sequence[str]:
+        """The report as text."""
+
+
+def emit_report(report: Report, output: Output, query: str | None) -> None:
+    """Print a report, and fail the command when something is wrong.
+
+    Raises:
+        click.exceptions.Exit: with code 1, when the report is not ok.
+    """
+    if output.format == "table" and query is None:
+        for line in report.lines():
+            click.echo(escape(line))
+    else:
+        emit(fields(report), output, query)
+    if not report.ok:
+        click.get_current_context().exit(1)
+
+
+def fields(report: Any) -> dict[str, object]:
+    """Return the fields of a report, and `ok`."""
+    found = dataclasses.asdict(report) if dataclasses.is_dataclass(report) and not isinstance(report, type) else {}
+    return {**found, "ok": bool(report.ok)}

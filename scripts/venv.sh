@@ -1,0 +1,55 @@
+# Sourced by the other scripts: makes a virtual environment on a bare machine and installs into it.
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "Python 3.11 or newer is needed; set PYTHON to one." >&2
+    return 1
+}
+
+again() { # again COMMAND...: up to four tries, because networks fail
+    local try
+    for try in 1 2 3 4; do
+        "$@" && return
+        [ "$try" = 4 ] || { echo "failed (try $try): $*" >&2; sleep $((try * 5)); }
+    done
+    return 1
+}
+
+make_venv() { # make_venv FOLDER
+    local folder=$1 python
+    if [ -x "$folder/bin/python" ] && "$folder/bin/python" -m pip --version >/dev/null 2>&1; then return; fi
+    python=$(find_python)
+    rm -rf "$folder"
+    if ! "$python" -m venv "$folder" >/dev/null 2>&1; then
+        # Debian keeps ensurepip in a package of its own.
+        rm -rf "$folder"
+        if ! { "$python" -m venv --without-pip "$folder" && again "$python" -m pip --python "$folder/bin/python" install -q pip; }; then
+            if [ "$(id -u)" != 0 ]; then
+                echo "'$python -m venv' does not work here: install the package python3-venv." >&2
+                return 1
+            fi
+            again apt-get update -q
+            again apt-get install -y -q --no-install-recommends python3-venv python3-pip
+            rm -rf "$folder"
+            "$python" -m venv "$folder"
+        fi
+    fi
+    # Dependency groups need pip 25.1.
+    again "$folder/bin/python" -m pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
+}
+
+install_into() { # install_into FOLDER PIP-ARGUMENTS...: does nothing when the same was installed from the same pyproject.toml
+    local folder=$1 stamp
+    shift
+    stamp=$(cat pyproject.toml - <<<"$PWD $*" | cksum)
+    if [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ]; then return; fi
+    again "$folder/bin/python" -m pip install -q --disable-pip-version-check "$@"
+    echo "$stamp" >"$folder/installed"
+}

@@ -15,6 +15,7 @@ from runfolio.params import Params, Summary, Tags, validate_goal
 from runfolio.run import Run
 
 if TYPE_CHECKING:
+    from runfolio.config import Settings
     from runfolio.history import History
     from runfolio.journal.pending import Pending
     from runfolio.recording.recorder import FilesReport, Recorder
@@ -198,6 +199,11 @@ class ActiveRun(Run):
     def system_metrics(self) -> bool:
         """Whether CPU, memory and the like are to be sampled while this process writes."""
         return self._recorder.wants_system_metrics
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration of the history that it is written to."""
+        return self._history.settings
 
     @property
     def is_main(self) -> bool:

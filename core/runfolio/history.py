@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
-    from runfolio.maintenance import CheckReport, GcReport, InfoReport, RepairReport
+    from runfolio.maintenance import UpkeepReport
     from runfolio.recording.spooled import SyncReport
+    from runfolio.store_check import CheckReport
 
 _log: Final = logging.getLogger(__name__)
 EVERY_PROJECT: Final = "*"
@@ -93,11 +94,11 @@ class History:
         self.plugins = plugins or Plugins(disabled=settings.plugins_disabled)
         address = store_address(settings)
         require_trust(address)
-        self._storage_options = dict(storage_options or {})
+        self._options = {**address.options, **(storage_options or {})}
         self._connection = Connection(
             address.url,
             plugins=self.plugins,
-            options={**address.options, **self._storage_options},
+            options=self._options,
             read_only=read_only,
             single_writer=address.single_writer,
         )
@@ -376,24 +377,25 @@ class History:
 
     def check(self) -> CheckReport:
         """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting. Leaves nothing behind."""
-        from runfolio.maintenance import check  # noqa: PLC0415 (loaded on use)
+        from runfolio.store_check import check_store  # noqa: PLC0415 (loaded on use)
 
-        return check(self._connection)
+        self._refuse_read_only()
+        return check_store(self._connection.raw)
 
-    def info(self) -> InfoReport:
+    def info(self) -> UpkeepReport:
         """Count objects and bytes of the store by kind."""
         from runfolio.maintenance import info  # noqa: PLC0415 (loaded on use)
 
         return info(self._connection)
 
-    def repair(self) -> RepairReport:
+    def repair(self) -> UpkeepReport:
         """Rebuild the index from the run folders. Safe beside writers and readers."""
         from runfolio.maintenance import repair  # noqa: PLC0415 (loaded on use)
 
         self._refuse_read_only()
         return repair(self._connection)
 
-    def gc(self, *, dry_run: bool = True) -> GcReport:
+    def gc(self, *, dry_run: bool = True) -> UpkeepReport:
         """Find, and unless `dry_run` delete, what no run needs: leftovers of deleted runs, covered segments, old beats."""
         from runfolio.maintenance import gc  # noqa: PLC0415 (loaded on use)
 
@@ -412,11 +414,11 @@ class History:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self.settings, self._storage_options, self.read_only)
+        return _unpickle, (self.url, self._options, self.read_only, self.project)
 
     def __repr__(self) -> str:
         return f"<History of {self.url}>"
 
 
-def _unpickle(settings: Settings, storage_options: Mapping[str, Any], read_only: bool) -> History:  # noqa: FBT001 (pickle is positional)
-    return History(settings, storage_options=storage_options, read_only=read_only)
+def _unpickle(url: str, options: Mapping[str, Any], read_only: bool, project: str) -> History:  # noqa: FBT001 (pickle is positional)
+    return open_history(url, storage_options=options, read_only=read_only, project=project)

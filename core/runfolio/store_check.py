@@ -156,7 +156,7 @@ def _race(backend: Backend, prefix: str) -> str:
 
 
 def _list_after_write(backend: Backend, prefix: str) -> str:
-    keys = [f"{prefix}list/{name}" for name in ("B", "a", "a-b", "a.b", "a/b", "é")]
+    keys = [f"{prefix}list/{name}" for name in ("B", "a", "a-b", "a.b", "c/d", "é")]
     for key in keys:
         backend.put(key, b"x")
     seen = [info.key for info in backend.list(f"{prefix}list/")]

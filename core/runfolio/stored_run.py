@@ -77,7 +77,9 @@ class Reader:
         self, run_id: str, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None
     ) -> pa.Table:
         """Return the rows of a run as people read them (3 requests for one curve of an ended run with one writer)."""
-        from runfolio.rows.parquet import decode  # noqa: PLC0415 (loads pyarrow)
+        import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+        from runfolio.rows.parquet import decode  # noqa: PLC0415
         from runfolio.rows.ranged import Footer  # noqa: PLC0415
         from runfolio.rows.view import downsample, view  # noqa: PLC0415
         from runfolio.store.segments import RowFile, read_rows  # noqa: PLC0415
@@ -94,5 +96,7 @@ class Reader:
         connection = self._connection
         connection.open()
         found = read_rows(connection.backend, run_id, read, environment=connection.environment)
-        table = view([table for _, table in found.parts], names=names, steps=steps)
+        # Writers follow each other as they began, so that a later attempt comes after an earlier one.
+        parts = sorted((table for _, table in found.parts if table.num_rows), key=lambda table: pc.min(table["time"]).as_py())
+        table = view(parts, names=names, steps=steps)
         return table if max_points is None else downsample(table, max_points)

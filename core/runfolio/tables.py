@@ -27,7 +27,7 @@ def flat_table(runs: pa.Table, columns: Sequence[str] | str | None = None) -> pa
     flat = {name: runs[name] for name in runs.column_names if name not in _NESTED}
     for source in ("param", "metric"):
         for name in names_of(runs, source):
-            title = name if name not in flat else f"{source}s.{name}"
+            title = f"{source}s.{name}" if source == "param" or name in flat else name
             flat[title] = _column(runs, Term(source, name))
     return pa.table(flat)
 
@@ -64,6 +64,8 @@ def _column(runs: pa.Table, term: Term) -> Any:  # noqa: ANN401
             return lists
     kinds = {kind for name, kind in _kinds(runs, term.source) if name == term.name}
     number = extract(runs, Term(term.source, term.name, "last", "number"))
+    if kinds == {"int"} and not extract(runs, Term(term.source, term.name, "last", "text")).is_valid().true_count:
+        return pc.cast(number, pa.int64())
     if kinds <= {"float", "int"}:
         return number
     if kinds == {"bool"}:

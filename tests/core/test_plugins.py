@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import runfolio
 from runfolio import hookimpl, plugins
 from runfolio.errors import ConfigurationError, MissingDependencyError, PluginError
 from runfolio.plugins import Plugins
@@ -171,3 +172,45 @@ def test_calls_can_be_traced(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "runfolio"):
         loaded.hook.runfolio_convert_value(value="seven")
     assert "runfolio_convert_value" in caplog.text
+
+
+def test_the_first_answer_decides_and_the_rest_are_not_asked() -> None:
+    asked: list[str] = []
+
+    def drawing(name: str, answer: object) -> SimpleNamespace:
+        def draw(artifact: object) -> object:
+            asked.append(name)
+            return answer
+
+        return SimpleNamespace(runfolio_render_artifact=hookimpl(draw))
+
+    loaded = Plugins(disabled=["*"])
+    for name, answer in (("never asked", "a"), ("draws", "b"), ("declines", None)):
+        loaded.register(drawing(name, answer), name)
+    assert loaded.hook.runfolio_render_artifact(artifact=None) == "b"
+    assert asked == ["declines", "draws"]
+
+
+def test_a_veto_reaches_the_caller() -> None:
+    class Refusal(Exception):  # noqa: N818
+        pass
+
+    def refuse(run: object) -> None:
+        raise Refusal
+
+    loaded = Plugins(disabled=["*"], extra=[SimpleNamespace(__name__="v", runfolio_promoting=hookimpl(refuse))])
+    with pytest.raises(Refusal):
+        loaded.hook.runfolio_promoting(run=None, artifact=None)
+
+
+def test_a_notebook_gets_the_magics_of_every_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def load(shell: object) -> None:
+        given.append(shell)
+
+    magics = SimpleNamespace(runfolio_load_ipython=hookimpl(load))
+    with_points(monkeypatch, Point("magics", lambda: magics))
+    shell = object()
+    runfolio.load_ipython_extension(shell)
+    assert given == [shell]

@@ -130,10 +130,11 @@ def metric_item(name: str, summary: Mapping[str, Any]) -> Item:
     """One element of the list column of metrics."""
     last = summary.get("last")
     listed = isinstance(last, list)
-    _, number, text = (None, None, None) if listed else value_cells(last)
+    # The kind of a scalar is that of the value itself, so that whoever reads the columns is never told wrong.
+    kind, number, text = (text_cell(summary.get("kind")), None, None) if listed else value_cells(last)
     return {
         "name": text_cell(name),
-        "kind": text_cell(summary.get("kind")),
+        "kind": kind,
         "count": int_cell(summary.get("count")),
         "last": number,
         "text": text,

@@ -22,7 +22,6 @@ from runfolio.index.cells import (
     texts_cell,
     time_cell,
     time_text,
-    value_cells,
     value_items,
     value_of,
     values_of,
@@ -139,7 +138,7 @@ def _fill_start(cells: dict[str, Cell], start: Mapping[str, Any], seen: Shown) -
     for key, column in _START_TIMES.items():
         cells[column] = time_cell(start.get(key))
     for column in _EDITABLE:
-        cells[column] = text_cell(seen[column])
+        cells[column] = text_cell(seen[column])  # type: ignore[literal-required]  # one of three keys of Shown
     cells["hidden"] = seen["hidden"]
     cells["tags"] = texts_cell(seen["tags"])
     cells["argv"] = texts_cell(start.get("argv"))
@@ -265,6 +264,3 @@ def _array(values: Sequence[Cell], kind: pa.DataType) -> pa.Array:
 def _encode_elements(plain: pa.Array, kind: pa.DataType) -> pa.Array:
     words = plain.values.dictionary_encode().cast(kind.value_type)
     return pa.ListArray.from_arrays(plain.offsets, words, type=kind, mask=plain.is_null() if plain.null_count else None)
-
-
-__all__ = ["decode", "decode_row", "encode", "encode_row", "value_cells"]

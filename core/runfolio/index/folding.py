@@ -207,7 +207,7 @@ def own_columns(table: pa.Table) -> pa.Table:
 
 
 def _folded_before(keys: Iterable[str], state: State) -> list[str]:
-    """Fold 6: the entries that the base holds which was just *read from the store*, never those that only the new one holds.
+    """Fold 6: the entries held by the base just *read from the store*, never those only the new one holds.
 
     Should the new checkpoint turn out unreadable, the one before and the entries it lacks are complete. For the same
     reason nothing is deleted when the newest checkpoint could not be read.

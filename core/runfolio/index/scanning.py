@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runfolio import layout
 from runfolio.errors import FormatError, InvalidKeyError, InvalidNameError, NotFoundError
 from runfolio.index.entries import check
-from runfolio.index.row import apply
+from runfolio.index.row import Row, apply
 from runfolio.store.documents import decode
 from runfolio.store.folder_listing import sort_out
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runfolio.backend import Backend, ObjectInfo
-    from runfolio.index.row import Row
     from runfolio.store.environment import Gather
     from runfolio.store.folder_listing import FolderListing
 
@@ -41,7 +40,7 @@ class Folder:
     run_id: str
     keys: list[str]
     listing: FolderListing
-    row: Row = field(default_factory=lambda: Row())
+    row: Row = field(default_factory=Row)
     unreadable: list[str] = field(default_factory=list)
 
 

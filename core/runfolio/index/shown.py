@@ -81,7 +81,7 @@ def _reports(row: Row, beats: Mapping[str, Mapping[str, Any]]) -> list[Mapping[s
 
 
 def combine_metrics(summaries: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Combine the summaries of several writers: counts are added, extremes compared; the last writer's value is the last."""
+    """Combine the summaries of several writers: counts are added, the last writer's value is the last."""
     combined: dict[str, Mapping[str, Any]] = {}
     for metrics in summaries:
         for name, summary in metrics.items():

@@ -67,7 +67,9 @@ class Appender:
         """Append records, or hold them until the disk takes them. Never raises for a disk that refuses."""
         waiting = bool(self._held)
         self._held.extend(records)
-        self.retry(now=not waiting)
+        if not self.retry(now=not waiting):
+            # The caller may use the memory of its views again.
+            self._held = deque(tuple(bytes(part) for part in record) for record in self._held)
 
     def hold_rest(self, records: Sequence[Record], written: int) -> None:
         """Hold what a short write left of records: the first `written` bytes of them are in the file."""

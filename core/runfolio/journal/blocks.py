@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ class Blocks:
     def __init__(self, names: list[str]) -> None:
         self.names: Final = names
         self._done: list[pa.RecordBatch] = []
+        self._constants = raw.Constants()
         self._single: list[tuple[int, int, int, int, float | None, int | None, str | None]] = []
 
     def take(self) -> list[pa.RecordBatch]:
@@ -96,17 +96,17 @@ class Blocks:
         else:
             count, kind, columns = len(data), raw.BOOL, raw.numbers(_column(data, pa.uint8()))
         self._add(
-            name=raw.constant(frame.name, count, pa.int32()),
-            step=raw.constant(step, count, pa.int64()),
-            time=raw.micros(raw.constant(time, count, pa.int64())),
-            kind=raw.constant(kind, count, pa.int8()),
+            name=self._constants.get(frame.name, count, pa.int32()),
+            step=self._constants.get(step, count, pa.int64()),
+            time=self._constants.get(time // 1000, count, pa.int64()).view(raw.TIME),
+            kind=self._constants.get(kind, count, pa.int8()),
             index=raw.arange(0, count).cast(pa.int32()),
             **columns,
         )
 
     def _add_columns(self, payload: memoryview) -> None:
-        # A copy: the arrays outlive the window of the file that they were read from.
-        with pa.ipc.open_stream(pa.py_buffer(bytes(payload))) as stream:
+        # No copy: the arrays keep the window of the file that they were read from.
+        with pa.ipc.open_stream(pa.py_buffer(payload)) as stream:
             found = stream.read_next_batch()
             told = cast("dict[str, Any]", load_json(cast("dict[bytes, bytes]", stream.schema.metadata)[b"journal"]))
         steps = found.column("step") if "step" in found.schema.names else None
@@ -120,10 +120,10 @@ class Blocks:
             count = len(column)
             if count:
                 self._add(
-                    name=raw.constant(name, count, pa.int32()),
+                    name=self._constants.get(name, count, pa.int32()),
                     step=step,
-                    time=raw.micros(raw.constant(time, count, pa.int64())),
-                    **raw.values(column),
+                    time=self._constants.get(time // 1000, count, pa.int64()).view(raw.TIME),
+                    **raw.values(column, self._constants),
                 )
 
     def _add(self, **columns: pa.Array) -> None:
@@ -148,12 +148,6 @@ class Blocks:
         if any(one is not None for one in text):
             columns["text"] = pa.array(text, pa.string())
         self._done.append(raw.batch(columns))
-
-
-def name_ids(batches: Iterable[pa.RecordBatch]) -> Sequence[int]:
-    """The ids of names that occur."""
-    found = pa.chunked_array([one.column("name") for one in batches], pa.int32())
-    return cast("list[int]", pc.unique(found).to_pylist())
 
 
 def _column(view: memoryview, kind: pa.DataType) -> pa.Array:

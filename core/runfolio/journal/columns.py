@@ -22,6 +22,8 @@ ArrayLike: TypeAlias = Any
 
 _CHUNK_ROWS: Final = 1_000_000
 _CHUNK_BYTES: Final = 64 * 1024 * 1024
+_ENVELOPE: Final = 1024
+"""More than the marks that a stream has beside its schema and its batch."""
 _BUFFER_TYPES: Final = {
     "b": pa.int8(), "B": pa.uint8(), "h": pa.int16(), "H": pa.uint16(), "i": pa.int32(), "I": pa.uint32(),
     "q": pa.int64(), "Q": pa.uint64(), "l": pa.int64(), "L": pa.uint64(), "f": pa.float32(), "d": pa.float64(),
@@ -54,7 +56,7 @@ class Bulk:
             raise InvalidValueError(f"There are {len(self._steps)} steps for {self.length} values: give one for each")
 
     def frames(self, names: Sequence[int], starts: Sequence[int], time: int, salt: int) -> Iterator[Record]:
-        """The frames to append, some million values in each.
+        """The frames to append, some million values in each. Each lies in memory that the next one takes.
 
         Args:
             names: the id of each column's name.
@@ -62,6 +64,7 @@ class Bulk:
             time: now, in nanoseconds.
             salt: the salt of the file.
         """
+        buffer: pa.Buffer | None = None
         width = sum(one.nbytes for one in self._columns) / max(self.length, 1)
         chunk = max(min(_CHUNK_ROWS, int(_CHUNK_BYTES / max(width, 1))), 1)
         for start in range(0, self.length, chunk):
@@ -72,10 +75,15 @@ class Bulk:
             schema = pa.schema(
                 [(name, one.type) for name, one in pieces.items()], metadata={b"journal": dump_json(told)}
             )
-            sink = pa.BufferOutputStream()
+            batch = pa.RecordBatch.from_arrays([*pieces.values()], schema=schema)
+            size = pa.ipc.get_record_batch_size(batch) + _ENVELOPE + len(schema.serialize())
+            if buffer is None or buffer.size < size:
+                buffer = pa.allocate_buffer(size)
+            # One buffer for all frames: fresh memory costs more than the copy.
+            sink = pa.FixedSizeBufferWriter(buffer)
             with pa.ipc.new_stream(sink, schema) as stream:
-                stream.write_batch(pa.RecordBatch.from_arrays([*pieces.values()], schema=schema))
-            payload = memoryview(sink.getvalue())
+                stream.write_batch(batch)
+            payload = memoryview(buffer)[: sink.tell()]
             head = frames.header(frames.COLUMNS, 0, crc32(payload, salt), len(payload), salt)
             padding = bytes(-len(payload) % 8)
             yield (head, payload, padding) if padding else (head, payload)

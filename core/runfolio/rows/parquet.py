@@ -14,14 +14,16 @@ import pyarrow.parquet as pq
 
 from runfolio.errors import FormatError
 from runfolio.rows.raw import Rows
-from runfolio.rows.schema import SCHEMA, Owner, Sorted, finish, sort
+from runfolio.rows.schema import SCHEMA, Finisher, Owner, Sorted, sort
 
 _GROUP: Final = 131_072
 """Names are put together into a row group up to this many rows."""
-_LARGEST_GROUP: Final = 1_048_576
+_LARGEST_GROUP: Final = 1_000_000
 _SAMPLE: Final = 8192
 _FEW: Final = 0.25
 """Below this share of distinct values, a dictionary is smaller than the values themselves."""
+_MEASURED: Final = ["run_id", "name", "step", "time", "value"]
+"""Columns whose least and greatest values readers can use to skip row groups."""
 _WORDS: Final = ["project", "run_id", "writer", "name", "kind"]
 
 
@@ -36,7 +38,9 @@ def encode(rows: Rows, owner: Owner, metadata: Mapping[str, str]) -> bytes:
     ordered = sort(rows)
     repeating = _repeats(ordered.table.column("value"))
     delta = ["step", "time", "index"]
-    schema = SCHEMA.with_metadata({key.encode(): value.encode() for key, value in metadata.items()})
+    finisher = Finisher(ordered.names, owner)
+    schema = finisher.schema.with_metadata({key.encode(): value.encode() for key, value in metadata.items()})
+    has_text = "text" in ordered.table.column_names
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -47,10 +51,11 @@ def encode(rows: Rows, owner: Owner, metadata: Mapping[str, str]) -> bytes:
             **dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
             **({} if repeating else {"value": "BYTE_STREAM_SPLIT"}),
         },
-        write_statistics=True,
+        write_statistics=_MEASURED,
+        write_batch_size=1024 if has_text else 65_536,  # pages are ended after a batch: texts can be long
     ) as writer:
         for first, after in _groups(ordered):
-            piece = finish(ordered.table.slice(first, after - first), ordered.names, owner)
+            piece = finisher.finish(ordered.table.slice(first, after - first))
             writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=_LARGEST_GROUP)
     return sink.getvalue().to_pybytes()
 

@@ -48,6 +48,21 @@ def arange(start: int, count: int) -> pa.Array:
     return pc.add(pc.cumulative_sum(constant(1, count, pa.int64())), start - 1)
 
 
+class Constants:
+    """Columns of one value, made once and sliced: a long bulk column would else fill memory with copies of its name and time."""
+
+    def __init__(self) -> None:
+        self._last: dict[pa.DataType, tuple[int, pa.Array]] = {}
+
+    def get(self, value: int, count: int, kind: pa.DataType) -> pa.Array:
+        """`count` times the same value."""
+        last, array = self._last.get(kind, (value, None))
+        if array is None or last != value or len(array) < count:
+            array = constant(value, count, kind)
+            self._last[kind] = value, array
+        return array.slice(0, count)
+
+
 def batch(columns: dict[str, pa.Array]) -> pa.RecordBatch:
     """A batch of raw rows. The columns have the types that the module's head tells."""
     return pa.RecordBatch.from_arrays([*columns.values()], names=[*columns])
@@ -66,22 +81,26 @@ def numbers(values: pa.Array) -> dict[str, pa.Array]:
     return columns
 
 
-def values(column: pa.Array) -> dict[str, pa.Array]:
+def values(column: pa.Array, constants: Constants) -> dict[str, pa.Array]:
     """The columns ``kind``, ``value`` and ``text`` of scalars that are all of one Arrow type.
+
+    Args:
+        column: the scalars, without nulls.
+        constants: makes the column of kinds.
 
     Raises:
         TypeError: the type is not floating, integer, bool or string.
     """
     kind, count = column.type, len(column)
     if pa.types.is_floating(kind):
-        return {"kind": constant(FLOAT, count, pa.int8()), "value": column.cast(pa.float64())}
+        return {"kind": constants.get(FLOAT, count, pa.int8()), "value": column.cast(pa.float64())}
     if pa.types.is_integer(kind):
-        return {"kind": constant(INT, count, pa.int8()), **numbers(column)}
+        return {"kind": constants.get(INT, count, pa.int8()), **numbers(column)}
     if pa.types.is_boolean(kind):
-        return {"kind": constant(BOOL, count, pa.int8()), "value": column.cast(pa.uint8()).cast(pa.float64())}
+        return {"kind": constants.get(BOOL, count, pa.int8()), "value": column.cast(pa.uint8()).cast(pa.float64())}
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         nothing = pa.nulls(count, pa.float64())
-        return {"kind": constant(STR, count, pa.int8()), "value": nothing, "text": column.cast(pa.string())}
+        return {"kind": constants.get(STR, count, pa.int8()), "value": nothing, "text": column.cast(pa.string())}
     raise TypeError(str(kind))
 
 

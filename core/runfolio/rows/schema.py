@@ -26,6 +26,7 @@ SCHEMA: Final = pa.schema(
         pa.field("text", pa.string()),
     ]
 )
+_FEW_WORDS: Final = 127
 _KINDS: Final = pa.array(raw.KINDS, pa.string())
 
 
@@ -63,12 +64,9 @@ def sort(rows: raw.Rows) -> Sorted:
     ranks = [-1] * (max(found, default=-1) + 1)
     for rank, place in enumerate(order):
         ranks[found[place]] = rank
-    if len(found) == 1:
-        rank = raw.constant(0, table.num_rows, pa.int32())
-    else:
-        rank = pc.take(pa.array(ranks, pa.int32()), table.column("name"))
-    table = table.set_column(0, "name", rank)
-    if not _is_sorted(table):
+    if len(found) > 1 or ranks != [0]:
+        table = table.set_column(0, "name", pc.take(pa.array(ranks, pa.int32()), table.column("name")))
+    if len(found) > 1 and not _is_sorted(table):
         table = table.take(pc.sort_indices(table.column("name")))  # stable: positions stay in order
     counts: list[int] = counted.field(1).to_pylist()
     ends: list[int] = []
@@ -89,36 +87,50 @@ def _is_sorted(table: pa.Table) -> bool:
     return True
 
 
-def finish(piece: pa.Table, names: Sequence[str], owner: Owner) -> pa.Table:
-    """Raw rows, sorted, as the columns of the format.
+class Finisher:
+    """Turns sorted raw rows into the columns of the format, piece by piece.
 
     Args:
-        piece: rows of neighbouring names.
         names: all names, of which column ``name`` holds places.
         owner: whose rows they are.
     """
-    count = piece.num_rows
-    ranks = piece.column("name").combine_chunks()
-    low, high = (ranks[0].as_py(), ranks[count - 1].as_py()) if count else (0, -1)
-    # Only the names of this piece: each row group carries its own dictionary.
-    local = pc.subtract(ranks, pa.scalar(low, pa.int32()))
-    zeros = raw.constant(0, count, pa.int32())
-    have = piece.column_names
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "project": pa.DictionaryArray.from_arrays(zeros, pa.array([owner.project])),
-        "run_id": pa.DictionaryArray.from_arrays(zeros, pa.array([owner.run_id])),
-        "writer": pa.DictionaryArray.from_arrays(zeros, pa.array([owner.writer])),
-        "name": pa.DictionaryArray.from_arrays(_flat(local), pa.array(names[low : high + 1], pa.string())),
-        "step": piece.column("step"),
-        "index": piece.column("index") if "index" in have else pa.nulls(count, pa.int32()),
-        "time": piece.column("time"),
-        "kind": pa.DictionaryArray.from_arrays(_flat(piece.column("kind")).cast(pa.int32()), _KINDS),
-        "value": piece.column("value"),
-        "text": piece.column("text") if "text" in have else pa.nulls(count, pa.string()),
-    }
-    return pa.table([columns[one.name] for one in SCHEMA], schema=SCHEMA)
+
+    def __init__(self, names: Sequence[str], owner: Owner) -> None:
+        # Small indices where they suffice: they are a third of the time it takes to write the file.
+        self._index: Final = pa.int8() if len(names) <= _FEW_WORDS else pa.int32()
+        self._names: Final = names
+        self._owner: Final = {
+            "project": pa.array([owner.project]), "run_id": pa.array([owner.run_id]), "writer": pa.array([owner.writer])
+        }  # fmt: skip
+        self._zeros: Final = raw.Constants()
+        words = {"name": self._index, "kind": pa.int8(), **dict.fromkeys(self._owner, pa.int8())}
+        self.schema: Final = pa.schema(
+            [one.with_type(pa.dictionary(words[one.name], pa.string())) if one.name in words else one for one in SCHEMA]
+        )
+
+    def finish(self, piece: pa.Table) -> pa.Table:
+        """The columns of rows of neighbouring names."""
+        count = piece.num_rows
+        ranks = piece.column("name")
+        low, high = (ranks[0].as_py(), ranks[count - 1].as_py()) if count else (0, -1)
+        zeros = self._zeros.get(0, count, pa.int8())
+        # Only the names of this piece: each row group carries its own dictionary.
+        if low == high:
+            local = self._zeros.get(0, count, self._index)
+        else:
+            local = pc.subtract(_flat(ranks), pa.scalar(low, pa.int32())).cast(self._index)
+        columns: dict[str, pa.Array | pa.ChunkedArray] = {
+            **{name: pa.DictionaryArray.from_arrays(zeros, word) for name, word in self._owner.items()},
+            "name": pa.DictionaryArray.from_arrays(local, pa.array(self._names[low : high + 1], pa.string())),
+            "kind": pa.DictionaryArray.from_arrays(_flat(piece.column("kind")), _KINDS),
+        }
+        for one in ("step", "time", "value", "index", "text"):
+            there = one in piece.column_names
+            columns[one] = piece.column(one) if there else pa.nulls(count, SCHEMA.field(one).type)
+        return pa.table([columns[one] for one in self.schema.names], schema=self.schema)
 
 
-def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -17,6 +17,9 @@ LONGEST_LIST: Final = 1000
 """Elements of a list value that a summary holds."""
 LONGEST_TEXT: Final = 1000
 """Characters of a text, or of all texts of a list, that a summary holds."""
+
+_LONG: Final = 4096
+"""Batches from this length on are looked at by themselves."""
 
 
 @dataclass(slots=True)
@@ -87,14 +90,24 @@ class Summaries:
 
     def update(self, rows: raw.Rows) -> None:
         """Take in the rows that follow those seen so far."""
-        table = rows.table()
-        if table.num_rows:
-            for identifier, metric in _summarize(table):
-                name = rows.names[identifier]
-                if name in self._metrics:
-                    self._metrics[name].follow(metric)
-                else:
-                    self._metrics[name] = metric
+        mixed: list[pa.RecordBatch] = []
+        for batch in rows.batches:
+            metric = _one_series(batch) if batch.num_rows >= _LONG else None
+            if metric is None:
+                mixed.append(batch)
+                continue
+            self._follow(rows.names, _summarize(raw.Rows(mixed).table()))
+            mixed.clear()
+            self._follow(rows.names, [(batch.column("name")[0].as_py(), metric)])
+        self._follow(rows.names, _summarize(raw.Rows(mixed).table()))
+
+    def _follow(self, names: Sequence[str], found: Iterable[tuple[int, _Metric]]) -> None:
+        for identifier, metric in found:
+            name = names[identifier]
+            if name in self._metrics:
+                self._metrics[name].follow(metric)
+            else:
+                self._metrics[name] = metric
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Name to summary, by name."""
@@ -132,8 +145,29 @@ def merge(writers: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[
     return {name: merged[name].to_dict() for name in sorted(merged)}
 
 
-def _summarize(table: pa.Table) -> Iterable[tuple[int, _Metric]]:
+def _one_series(batch: pa.RecordBatch) -> _Metric | None:
+    """The summary of a batch that holds finite scalars of one name only, without grouping; None for any other batch."""
+    names, values = pc.min_max(batch.column("name")).as_py(), batch.column("value")
+    if names["min"] != names["max"] or "index" in batch.schema.names or "text" in batch.schema.names:
+        return None
+    extremes = pc.min_max(values).as_py()
+    low, high = extremes["min"], extremes["max"]
+    if low is None or not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    last = batch.slice(batch.num_rows - 1).to_pylist()[0]
+    element = scalar_of(last)
+    steps = batch.column("step")
+    return _Metric(
+        raw.KINDS[last["kind"]], batch.num_rows, element, last["step"],
+        low=low, low_step=steps[pc.index(values, low).as_py()].as_py(),
+        high=high, high_step=steps[pc.index(values, high).as_py()].as_py(),
+    )  # fmt: skip
+
+
+def _summarize(table: pa.Table) -> Iterator[tuple[int, _Metric]]:
     """The summary of each name id in these rows."""
+    if not table.num_rows:
+        return
     begins = raw.starts_of_values(table)
     value = table.column("value")
     finite = pc.if_else(pc.fill_null(pc.is_finite(value), fill_value=False), value, pa.scalar(None, pa.float64()))

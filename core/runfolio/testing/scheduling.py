@@ -101,6 +101,11 @@ class World:
         """Return the present step."""
         return self.schedule.step
 
+    def pause(self) -> None:
+        """Let the others move, without a request: to wait for something that they do."""
+        if isinstance(self.backend, _ScheduledBackend):
+            self.backend.pause()
+
     def spawn(self, name: str, body: Callable[[World], object], **options: Any) -> Actor:
         """Add another actor, which moves from now on. The options are those of `Schedule.actor`."""
         return self.schedule.actor(name, body, **options)
@@ -310,6 +315,9 @@ class _ScheduledBackend(_PagedBackend):
         super().__init__(inner)
         self._schedule = schedule
         self._actor = actor
+
+    def pause(self) -> None:
+        self._schedule.park(self._actor, "pause", "", "")
 
     def request(self, operation: str, key: str, call: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever the request returns)
         self._schedule.park(self._actor, "before", operation, key)

@@ -46,11 +46,16 @@ def render(data: Plain, output: str, *, make_table: MakeTable | None = None) -> 
 
 def json_text(data: Plain) -> str:
     """Return indented JSON, in which no character can act on a terminal."""
-    return escape_json(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    return escape_json(json.dumps(data, indent=2, ensure_ascii=not _takes_all_letters(), allow_nan=False))
 
 
 def _compact(data: Plain) -> str:
-    return escape_json(json.dumps(data, ensure_ascii=False, allow_nan=False))
+    return escape_json(json.dumps(data, ensure_ascii=not _takes_all_letters(), allow_nan=False))
+
+
+def _takes_all_letters() -> bool:
+    """Whether standard output is Unicode; JSON for any other is spelled in ASCII, and so stays JSON."""
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith(("utf", "ascii", "usascii"))
 
 
 def colours() -> bool:

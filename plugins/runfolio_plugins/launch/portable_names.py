@@ -70,7 +70,10 @@ def _portable_letter(letter: str) -> str:
 
 
 def _encoded(letter: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogateescape" if _is_raw_byte(letter) else "surrogatepass"))
+    return "".join(
+        f"%{byte:02X}"
+        for byte in letter.encode("utf-8", "surrogateescape" if _is_raw_byte(letter) else "surrogatepass")
+    )
 
 
 def _is_raw_byte(letter: str) -> bool:

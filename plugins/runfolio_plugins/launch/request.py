@@ -136,7 +136,11 @@ class Located:
 
     def _as_given(self, folder: Path, path: Path) -> str:
         """What the script sees as ``sys.argv[0]``: the word of the user where it means the same file from the new folder."""
-        given = self.request.script.replace("\\", "/") if os.sep == "/" and "\\" in self.request.script else self.request.script
+        given = (
+            self.request.script.replace("\\", "/")
+            if os.sep == "/" and "\\" in self.request.script
+            else self.request.script
+        )
         if Path(folder, given) == path or os.path.normpath(folder / given) == str(path):
             return given
         return str(self.script) if self.script is not None else str(path)
@@ -151,7 +155,8 @@ def _interpreter(path: Path) -> list[str]:
         words = os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
         return words or ["sh"]
     raise ConfigurationError(
-        f"{path.name} is no Python file and not executable: `chmod +x {path.name}`, or give it the suffix .py", key=str(path)
+        f"{path.name} is no Python file and not executable: `chmod +x {path.name}`, or give it the suffix .py",
+        key=str(path),
     )
 
 
@@ -164,7 +169,9 @@ def locate(request: LaunchRequest) -> Located:
         ConfigurationError: there is no such script, interpreter or target, or the configuration is wrong.
     """
     if request.target != "local":
-        raise ConfigurationError(f"There is no target {request.target!r}: runs execute on this machine, 'local'", key="target")
+        raise ConfigurationError(
+            f"There is no target {request.target!r}: runs execute on this machine, 'local'", key="target"
+        )
     folder = Path(request.folder or Path.cwd())
     python = _python(request.python)
     settings = _settings(request, folder)
@@ -234,7 +241,9 @@ def _python(word: str | None) -> str:
         return sys.executable
     found = shutil.which(os.path.expanduser(word))  # noqa: PTH111  (a name may be no path)
     if found is None:
-        raise ConfigurationError(f"There is no interpreter {word!r}: --python takes a path, or a program on PATH", key="python")
+        raise ConfigurationError(
+            f"There is no interpreter {word!r}: --python takes a path, or a program on PATH", key="python"
+        )
     return os.path.abspath(found)  # noqa: PTH100  (a link must not be resolved: it leads out of a virtual environment)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
@@ -19,10 +18,12 @@ class Story:
 
     Args:
         stderr: where warnings are shown; None shows none.
+        show_warnings: whether the warnings of the loggers are shown too; not, where somebody else prints them.
     """
 
-    def __init__(self, stderr: TextIO | None = None) -> None:
+    def __init__(self, stderr: TextIO | None = None, *, show_warnings: bool = True) -> None:
         self._stderr = stderr
+        self.shows_warnings: Final = show_warnings
         self._lines: list[str] = []
         self._file: TextIO | None = None
         self._lock = threading.RLock()  # a signal handler may tell something while a line is being written
@@ -67,7 +68,7 @@ class Story:
         logger = logging.getLogger("runfolio")
         logger.addHandler(self._listener)
         if logger.level == logging.NOTSET:
-            logger.setLevel(logging.INFO)
+            logger.setLevel(logging.WARNING)
 
     def close(self) -> None:
         """Stop listening and close the file."""
@@ -80,19 +81,14 @@ class Story:
 
 class _Listener(logging.Handler):
     def __init__(self, story: Story) -> None:
-        super().__init__(logging.INFO)
+        super().__init__()
         self._story = story
         self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         self._story.tell(f"{record.levelname.lower()}: {text}")
-        if record.levelno >= logging.WARNING and text not in self._shown:
+        if self._story.shows_warnings and record.levelno >= logging.WARNING and text not in self._shown:
             self._shown.add(text)
             message = record.getMessage().removeprefix("runfolio: ")
             self._story.show(f"runfolio: {message}")
-
-
-def stderr_or_none() -> TextIO | None:
-    """Return stderr, or None where a program has none."""
-    return sys.stderr

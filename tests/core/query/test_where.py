@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pytest
+
 from runfolio.errors import QueryError
 from runfolio.query import Term, Where, column_name, materialise, parse_where
 

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+
 from runfolio.store.environment import Environment, serially
 from runfolio.store.pushing import Pusher
 from runfolio.store.retrying import Patience

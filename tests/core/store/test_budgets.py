@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from runfolio import layout
 from runfolio.store.documents import decode
 from runfolio.store.ending import Ending
@@ -137,7 +138,7 @@ def test_a_day_at_a_point_a_second(counted, make_spool, start_fields, make_pushe
 @pytest.mark.parametrize("shape", [[1] * 400, [(i % 7) + 1 for i in range(400)], list(range(400, 0, -1)), [1, 1000] * 200])
 def test_live_segments_stay_few(memory, make_spool, start_fields, make_pusher, shape) -> None:
     """Whatever the flushes hold, the number of segments that readers need is logarithmic, and each row is sent a few times."""
-    from runfolio.store.segments import cover, _files
+    from runfolio.store.segments import _files, cover
 
     spool = make_spool()
     spool.encode = lambda first, after, metadata: _tiny(metadata)  # type: ignore[method-assign]

@@ -1,0 +1,44 @@
+"""Tracked runs: ``runfolio run``, and what belongs to it: ``init``, ``metric``, ``capture``, ``clean``.
+
+From Python: `capture_now` stores the outputs of the run that this process belongs to, while it lasts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runfolio.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def runfolio_register_commands(cli: click.Group) -> None:
+    """Add our commands."""
+    # Not at the top: this module is loaded with the plugins of every history, which need no command line.
+    from runfolio_plugins.launch import commands  # noqa: PLC0415 (see above)
+
+    for command in (commands.run, commands.init, commands.metric, commands.capture, commands.clean):
+        cli.add_command(command)
+
+
+def capture_now(timeout: float = 600.0) -> bool:
+    """Store what lies in ``outputs`` (and the other captured folders) now, from inside a tracked run.
+
+    Args:
+        timeout: seconds to wait for the launcher.
+
+    Returns:
+        True when everything that is there is in the store; False when some of it is not, or this is no tracked run.
+    """
+    from runfolio_plugins.launch.mailbox import ask  # noqa: PLC0415 (loaded on use)
+
+    try:
+        answer = ask({"kind": "capture"}, timeout=timeout)
+    except TimeoutError:
+        return False
+    return bool(answer and answer.get("ok") and not answer.get("problems"))
+
+
+__all__ = ["capture_now", "runfolio_register_commands"]

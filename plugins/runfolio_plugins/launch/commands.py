@@ -1,0 +1,188 @@
+"""The commands of this plugin. What a command needs is loaded when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+_RUN_SETTINGS: Final = {
+    # Everything after the script belongs to the script, whatever it looks like.
+    "allow_interspersed_args": False,
+    "ignore_unknown_options": False,
+}
+
+
+@click.command(context_settings=_RUN_SETTINGS, short_help="Run a script and record it.")
+@click.option("-n", "--name", metavar="TEXT", help="A name for the run.")
+@click.option("-t", "--tag", "tags", metavar="WORD", multiple=True, help="A tag; may be given again.")
+@click.option("--note", metavar="TEXT", help="A note about the run.")
+@click.option(
+    "--project", metavar="NAME", help="Name of the project. Default: as configured, else the name of its folder."
+)
+@click.option("--experiment", metavar="NAME", help="What groups runs. Default: the name of the script.")
+@click.option("--in-place", is_flag=True, help="Run in the project itself instead of a copy of it.")
+@click.option("-d", "--detach", is_flag=True, help="Print the run id and go on in the background.")
+@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
+@click.option(
+    "--capture", metavar="FOLDER", multiple=True, help="Store this folder besides outputs; may be given again."
+)
+@click.option("--no-system-metrics", is_flag=True, help="Do not sample CPU, memory, disk, network and GPU.")
+@click.option("--python", metavar="PATH", help="The interpreter. Default: the one that runs this command.")
+@click.option("--target", metavar="NAME", default="local", show_default=True, help="Where to run.")
+@click.option("--grace", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0, show_default=True,
+              help="Time between passing a signal on to the script and killing it.")  # fmt: skip
+@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@click.argument("script")
+@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(  # noqa: D417 (the options are documented above)
+    context: click.Context,
+    script: str,
+    arguments: tuple[str, ...],
+    tags: tuple[str, ...],
+    capture: tuple[str, ...],
+    *,
+    name: str | None,
+    note: str | None,
+    project: str | None,
+    experiment: str | None,
+    in_place: bool,
+    detach: bool,
+    module: bool,
+    no_system_metrics: bool,
+    python: str | None,
+    target: str,
+    grace: float,
+    store: str | None,
+) -> None:
+    """Run SCRIPT with ARGS and record it: output, files, values it logs, code state, environment.
+
+    SCRIPT is a Python file, a module (-m), a shell script or any program. It runs in a copy of the project, with the root of the
+    copy as current folder; everything it writes below ./outputs is stored. Everything after SCRIPT belongs to the script. The exit
+    code is the script's.
+
+    \b
+    Examples:
+      runfolio run train.py --lr 0.01
+      runfolio run --name baseline --tag sweep train.py -c config.yml
+      runfolio run -m mypackage.train --epochs 3
+      runfolio run --detach train.py
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.request import LaunchRequest  # noqa: PLC0415 (loaded on use)
+
+    request = LaunchRequest(
+        script=script,
+        arguments=arguments,
+        module=module,
+        folder=str(Path.cwd()),
+        store=store,
+        project=project,
+        experiment=experiment,
+        name=name,
+        note=note,
+        tags=tags,
+        in_place=in_place,
+        capture=capture,
+        system_metrics=False if no_system_metrics else None,
+        python=python,
+        target=target,
+        grace=grace,
+    )
+    if detach:
+        from runfolio_plugins.launch.background import launch_detached  # noqa: PLC0415 (loaded on use)
+
+        context.exit(launch_detached(request))
+    from runfolio_plugins.launch.foreground import launch_here  # noqa: PLC0415 (loaded on use)
+
+    context.exit(launch_here(request))
+
+
+@click.command(short_help="Make a project, with a sample script.")
+@click.argument("name", required=False)
+@click.option("--store", metavar="URL", help="Write this store into the configuration of the project.")
+def init(name: str | None, store: str | None) -> None:
+    """Make a project: a folder NAME, or the current folder without one.
+
+    Writes runfolio.toml, a sample script, ignore files and a README. Files that exist are never overwritten.
+
+    \b
+    Examples:
+      runfolio init
+      runfolio init iris
+      runfolio init iris --store s3://bucket/history
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.project_template import make_project  # noqa: PLC0415 (loaded on use)
+
+    for line in make_project(Path.cwd(), name, store=store):
+        click.echo(line)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True}, short_help="Log a value, from a shell script inside a run."
+)
+@click.argument("name")
+@click.argument("value", type=click.UNPROCESSED)
+@click.option("--step", metavar="N", type=int, help="Where in the series. Default: one after the last.")
+@click.option("--text", is_flag=True, help="VALUE is a text, whatever it looks like.")
+def metric(name: str, value: str, step: int | None, *, text: bool) -> None:
+    """Log VALUE under NAME in the run that this shell script belongs to.
+
+    VALUE becomes an int, a float (nan and inf too), a bool (true, false), or else a text.
+
+    \b
+    Examples:
+      runfolio metric accuracy 0.93
+      runfolio metric loss -0.5 --step 12
+      runfolio metric build --text 007
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.shell_metric import log_from_shell, parse_value  # noqa: PLC0415 (loaded on use)
+
+    log_from_shell(name, value if text else parse_value(value), step)
+
+
+@click.command(short_help="Store the outputs of a run that goes on, from inside it.")
+@click.option("--timeout", metavar="SECONDS", type=float, default=600.0, show_default=True, help="How long to wait.")
+@click.pass_context
+def capture(context: click.Context, timeout: float) -> None:
+    """Store what lies in ./outputs now, from a script inside a tracked run. Otherwise it is stored when the run ends."""
+    from runfolio_plugins.launch.mailbox import ask  # noqa: PLC0415 (loaded on use)
+
+    try:
+        answer = ask({"kind": "capture"}, timeout=timeout)
+    except TimeoutError as error:
+        raise click.ClickException(f"{error}; it may still be storing") from error
+    if answer is None:
+        raise click.ClickException("This is not inside of a tracked run: `runfolio run SCRIPT` starts one")
+    if "error" in answer:
+        raise click.ClickException(str(answer["error"]))
+    for path, reason in answer["problems"].items():
+        click.echo(f"{path} was not stored: {reason}", err=True)
+    click.echo(
+        f"{len(answer['stored'])} files stored" + (f", {len(answer['waiting'])} waiting" if answer["waiting"] else "")
+    )
+    context.exit(0 if answer["ok"] and not answer["problems"] else 1)
+
+
+@click.command(short_help="Remove kept working copies of ended runs.")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--all", "everything", is_flag=True, help="Remove all that no run uses, not only those whose time is over."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option(
+    "--force", is_flag=True, help="Also those with files that did not reach the store yet: these are then lost."
+)
+def clean(runs: tuple[str, ...], *, everything: bool, dry_run: bool, force: bool) -> None:
+    """Remove kept working copies: those whose time is over, those of RUN (an id or its last five characters), or --all.
+
+    The copy of a run is kept when the script made files outside of what is stored, or when storage failed: for seven days, and
+    only the newest ten. Every `runfolio run` removes what is over.
+    """
+    from runfolio_plugins.launch.cleaning import clean_up  # noqa: PLC0415 (loaded on use)
+
+    for line in clean_up(runs, everything=everything, dry_run=dry_run, force=force):
+        click.echo(line)
+    sys.stdout.flush()

@@ -1,0 +1,34 @@
+"""A tracked run in the foreground: the terminal shows it, signals reach it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from runfolio_plugins.launch.launcher import launch, terminal_screen
+from runfolio_plugins.launch.request import locate, refuse_wild_root
+from runfolio_plugins.launch.story import Story
+
+if TYPE_CHECKING:
+    from runfolio_plugins.launch.request import LaunchRequest
+
+
+def launch_here(request: LaunchRequest) -> int:
+    """Execute a tracked run, shown on this process's stdout and stderr. Returns the exit code of the script.
+
+    Raises:
+        ConfigurationError: there is nothing to run, or the configuration is wrong.
+    """
+    located = locate(request)
+    if not request.in_place:
+        refuse_wild_root(located)
+    # The command line prints warnings already; without it, somebody must.
+    story = Story(sys.stderr, show_warnings=not logging.getLogger("runfolio").handlers)
+    for note in located.settings.notes:
+        story.warn(note)
+    story.listen()
+    try:
+        return launch(located, terminal_screen(), story)
+    finally:
+        story.close()

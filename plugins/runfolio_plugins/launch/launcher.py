@@ -1,0 +1,368 @@
+"""A tracked run from its beginning to its end: record, working copy, script, capture, farewell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from runfolio.config import store_address
+from runfolio.history import History
+from runfolio_plugins.launch import farewell, processes
+from runfolio_plugins.launch.capture import states_of_outputs
+from runfolio_plugins.launch.mailbox import VARIABLE, Mailbox
+from runfolio_plugins.launch.requests import Desk
+from runfolio_plugins.launch.storing import Capturer, LogSender
+from runfolio_plugins.launch.streaming import OutputLog, open_channels
+from runfolio_plugins.launch.supervision import Ending, Interrupts, supervise
+from runfolio_plugins.launch.working_copy import OUTPUTS, WorkingCopy, changed_files, make_copy, plan_copy
+from runfolio_plugins.launch.workspace import Kept, RunFolder, due, folder_of, share_folder, working_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runfolio import ActiveRun
+    from runfolio.plugins import Plugins
+
+    from runfolio_plugins.launch.farewell import Farewell
+    from runfolio_plugins.launch.request import Located
+    from runfolio_plugins.launch.story import Story
+
+_SHIM: Final = Path(__file__).parents[1] / "azureml_compat" / "shim"
+"""Holds the package ``azureml`` for scripts of Azure ML Workbench."""
+_MANY_FILES: Final = 50_000
+_MANY_BYTES: Final = 2 * 1024**3
+_SHOWN: Final = 10
+
+
+@dataclass(slots=True)
+class Screen:
+    """Where a launch shows itself.
+
+    Attributes:
+        stdout: descriptor for the script's stdout; None shows nothing.
+        stderr: likewise.
+        say: prints a line of our own among the script's output.
+        stdin: what the script reads from: None for ours, or `subprocess.DEVNULL`.
+        ready: called once the working copy is there and the script about to start.
+    """
+
+    stdout: int | None
+    stderr: int | None
+    say: Callable[[str], None]
+    stdin: int | None = None
+    ready: Callable[[], None] = field(default=lambda: None)
+
+
+def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins | None = None) -> int:
+    """Execute a tracked run on this machine.
+
+    Args:
+        located: what to run.
+        screen: where to show it.
+        story: becomes the control log.
+        plugins: the plugins to use; by default all installed ones.
+
+    Returns:
+        The exit code of the script; 128 plus the number of the signal that ended it.
+
+    Raises:
+        RunfolioError: the run could not begin, because of the configuration. Storage that does not answer is no reason.
+    """
+    with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts(story.tell, grace=located.request.grace))
+        history = stack.enter_context(History(located.settings, plugins=plugins))
+        _clean_up(located, story)
+        run = _start(history, located, story)
+        launched = _Launch(run, located, screen, story, interrupts)
+        return launched.execute()
+
+
+def _start(history: History, located: Located, story: Story) -> ActiveRun:
+    request = located.request
+    properties = {"PythonExecutable": Path(located.python).name} if request.python is not None else {}
+    run = history.start_run(
+        experiment=request.experiment or (request.script if request.module else None),
+        name=request.name,
+        tags=request.tags,
+        parent=os.environ.get("RUNFOLIO_RUN_ID"),
+        system_metrics=request.system_metrics,
+        note=request.note,
+        script=located.shown,
+        argv=request.arguments,
+        target=request.target,
+        properties=properties,
+    )
+    story.tell(f"run {run.id} begins in {history.url}")
+    story.tell(f"project {located.root}, script {located.shown}, arguments {list(run.record.arguments)}")
+    return run
+
+
+def _clean_up(located: Located, story: Story) -> None:
+    try:
+        for folder in due(located.settings):
+            if folder.remove():
+                story.tell(f"the kept folder {folder.path} was removed: its time is over")
+    except OSError as error:
+        story.tell(f"kept folders could not be looked through: {error}")
+
+
+class _Launch:
+    """One run on its way."""
+
+    def __init__(self, run: ActiveRun, located: Located, screen: Screen, story: Story, interrupts: Interrupts) -> None:
+        self.run = run
+        self.located = located
+        self.screen = screen
+        self.story = story
+        self.interrupts = interrupts
+        self.folder: RunFolder | None = None
+
+    def execute(self) -> int:
+        """Do it all."""
+        self.screen.say(f"RunId: {self.run.id}\n")
+        try:
+            folder = self._make_folder()
+            root, copy = self._prepare(folder)
+            command = self.located.command(root, folder.report)
+            known = states_of_outputs(root, self.located.capture) if copy is None else None
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        capturer = Capturer(
+            self.run,
+            root,
+            folders=self.located.capture,
+            limit=self.located.settings.artifact_limit,
+            baseline=copy.baseline if copy is not None else None,
+            known=known,
+        )
+        logs = LogSender(self.run, self._logs(folder), self.story)
+        self.screen.ready()
+        with ExitStack() as stack:
+            mailbox = Mailbox(folder.control / "requests")
+            stack.callback(mailbox.close)
+            desk = Desk(self.run, capturer, mailbox, logs.also, self.story.tell)
+            log = OutputLog(folder.driver_log)
+            stack.callback(log.close)
+            logs.start()
+            stack.callback(logs.stop)
+            ending = self._execute_script(command, root, folder, log, desk)
+            desk.close()
+        found = farewell.Farewell(
+            run=self.run,
+            located=self.located,
+            story=self.story,
+            screen=self.screen,
+            folder=folder,
+            left_behind=changed_files(copy, apart_from=self.located.capture) if copy is not None else [],
+            copied=copy is not None,
+        )
+        if log.failed is not None:
+            self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
+        return self._finish(found, capturer, ending, folder)
+
+    # Before
+
+    def _make_folder(self) -> RunFolder:
+        folder = folder_of(working_folder(self.located.settings), self.run.id)
+        folder.make()
+        self.folder = folder
+        self.story.write_to(folder.control_log)
+        return folder
+
+    def _prepare(self, folder: RunFolder) -> tuple[Path, WorkingCopy | None]:
+        """Make the place in which the script runs."""
+        if self.located.request.in_place:
+            (self.located.root / OUTPUTS).mkdir(exist_ok=True)
+            self.story.tell(f"the script runs in the project itself, {self.located.root}")
+            return self.located.root, None
+        began = time.monotonic()
+        exclude = [folder.path.parent, folder.path.parent.parent / "share"]
+        store = store_address(self.located.settings).path
+        if store is not None:
+            exclude.append(store)
+        plan = plan_copy(self.located.root, exclude=exclude, capture=self.located.capture)
+        if len(plan.files) > _MANY_FILES or plan.bytes > _MANY_BYTES:
+            self.story.warn(
+                f"the project has {len(plan.files):,} files of {plan.bytes / 1e6:,.0f} MB to copy. Name data folders in "
+                f".runfolioignore: they are then linked, not copied"
+            )
+        copy = make_copy(plan, folder.copy_of(self.located.root))
+        how = "sharing their blocks with the project" if copy.shared else "copied"
+        self.story.tell(
+            f"working copy {copy.root}: {len(plan.files):,} files, {plan.bytes:,} bytes, {how}; {len(plan.reachable):,} ignored ones "
+            f"linked; {time.monotonic() - began:.3f} s"
+        )
+        for path in plan.reachable[:_SHOWN]:
+            self.story.tell(f"  linked to the original: {path}")
+        for path, reason in copy.left_out:
+            self.story.tell(f"  left out: {path}: {reason}")
+        return copy.root, copy
+
+    def _give_up(self, error: BaseException) -> None:
+        """The script cannot be started: the run ends with that as the reason."""
+        canceled = self.interrupts.canceled_by is not None
+        self.story.tell(f"the script was not started: {error}")
+        self.run.finish("Canceled" if canceled else "Failed", reason=f"not started: {error}"[:1000])
+        if self.folder is not None:
+            self.folder.remove()
+
+    def _environment(self, folder: RunFolder) -> dict[str, str]:
+        environment = {**os.environ, **self.run.child_environment()}
+        environment.setdefault("PYTHONUNBUFFERED", "1")
+        environment[VARIABLE] = str(folder.control / "requests")
+        if _SHIM.is_dir():
+            # Behind what the user put there; a real package of that name adds its parts (see the shim).
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(_SHIM)]))
+        try:
+            share = share_folder(self.located.settings, self.run.record.project)
+        except OSError as error:
+            self.story.warn(f"there is no shared folder for the project: {error}")
+        else:
+            # Scripts add file names to it with "+": it ends with a separator.
+            for name in ("AZUREML_NATIVE_SHARE_DIRECTORY", "RUNFOLIO_SHARE_DIRECTORY"):
+                environment[name] = f"{share}{os.sep}"
+        return environment
+
+    def _logs(self, folder: RunFolder) -> list[tuple[Path, str]]:
+        return [(folder.driver_log, "logs/driver_log.txt"), (folder.control_log, "logs/control_log.txt")]
+
+    # The script
+
+    def _execute_script(
+        self, command: list[str], root: Path, folder: RunFolder, log: OutputLog, desk: Desk
+    ) -> Ending | None:
+        """Run the script to its end; None when a signal came before it could begin."""
+        self.screen.say("Executing user inputs .....\n===========================\n")
+        if self.interrupts.canceled_by is not None:
+            return None
+        channels = open_channels(self.screen.stdout, self.screen.stderr)
+        began = time.monotonic()
+        self.story.tell(f"command: {command}")
+        try:
+            process = processes.start(
+                command,
+                folder=root,
+                environment=self._environment(folder),
+                stdin=self.screen.stdin,
+                stdout=channels.stdout,
+                stderr=channels.stderr,
+            )
+        except OSError as error:
+            message = f"{self.located.shown} cannot be started: {error.strerror or error}\n"
+            log.write(message.encode())
+            self.story.show(message.rstrip("\n"))
+            channels.close_ends()
+            for source in channels.sources:
+                source.close()
+            return Ending(returncode=126 if isinstance(error, PermissionError) else 127, left_running=False)
+        channels.close_ends()
+        self.story.tell(f"process {process.pid} started")
+        self.interrupts.watch(process)
+        try:
+            ending = supervise(
+                process,
+                channels.sources,
+                log,
+                self.interrupts,
+                requests_fd=desk.wake_fd,
+                on_request=desk.answer_all,
+            )
+        except BaseException:
+            processes.kill_group(process)
+            process.wait()
+            raise
+        finally:
+            for source in channels.sources:
+                source.close()
+        self.story.tell(
+            f"process {process.pid} ended after {time.monotonic() - began:.3f} s: {describe(ending.returncode)}"
+        )
+        if ending.left_running:
+            self.story.warn(
+                "processes that the script started are still running; what they print or write now is not recorded"
+            )
+        return ending
+
+    # After
+
+    def _finish(self, found: Farewell, capturer: Capturer, ending: Ending | None, folder: RunFolder) -> int:
+        outcome = self._outcome(ending, folder)
+        try:
+            found.store(capturer, self._logs(folder), outcome)
+        except KeyboardInterrupt:
+            # A second Ctrl-C while files are being sent: the end is journaled, `runfolio sync` sends the rest.
+            self.story.warn("stopped before everything was stored: `runfolio sync` sends the rest")
+            found.unsent = True
+            return processes.exit_code(-(self.interrupts.canceled_by or 2)) if ending is None else outcome.exit_code
+        found.show()
+        why = found.why_kept(time.time())
+        if why is not None:
+            folder.keep(why)
+        elif not folder.remove():
+            folder.keep(Kept(self.run.id, str(self.located.root), time.time(), 0, unsent=False))
+        return outcome.exit_code
+
+    def _outcome(self, ending: Ending | None, folder: RunFolder) -> farewell.Outcome:
+        canceled_by = self.interrupts.canceled_by
+        if ending is None:
+            number = canceled_by or 0
+            return farewell.Outcome(
+                "Canceled", f"{processes.signal_name(number)} before the script began", None, 128 + number
+            )
+        report = _read_report(folder)
+        code = processes.exit_code(ending.returncode)
+        if canceled_by is not None:
+            return farewell.Outcome("Canceled", processes.signal_name(canceled_by), report.get("traceback"), code)
+        if ending.returncode == 0:
+            return farewell.Outcome("Completed", None, None, 0)
+        if report.get("interrupted"):
+            return farewell.Outcome("Canceled", "interrupted", report.get("traceback"), code)
+        reason = report.get("reason") or report.get("exit") or describe(ending.returncode)
+        return farewell.Outcome("Failed", str(reason)[:1000], report.get("traceback"), code)
+
+
+def describe(returncode: int) -> str:
+    """Say how a process ended: ``exit code 3``, ``killed by signal 9 (SIGKILL)``."""
+    if returncode < 0:
+        return f"killed by signal {-returncode} ({processes.signal_name(-returncode)})"
+    return f"exit code {returncode}"
+
+
+def _read_report(folder: RunFolder) -> dict[str, Any]:
+    try:
+        found = json.loads(folder.report.read_text(encoding="utf-8", errors="surrogatepass"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def terminal_screen() -> Screen:
+    """The screen of a launch in the foreground."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    stdout = 1
+
+    def say(text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError:
+            # Whoever read our output has gone; the run goes on, and its log is whole.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+
+    return Screen(stdout=stdout, stderr=2, say=say)
+
+
+def silent_screen(say: Callable[[str], None], ready: Callable[[], None]) -> Screen:
+    """The screen of a launch in the background: the log alone has the output."""
+    return Screen(stdout=None, stderr=None, say=say, stdin=subprocess.DEVNULL, ready=ready)
+
+
+__all__ = ["Screen", "describe", "launch", "silent_screen", "terminal_screen"]

@@ -19,6 +19,8 @@ from typing import Final
 
 _FICLONE: Final = 0x40049409
 """The ioctl of Linux that makes a file share the blocks of another one (btrfs, XFS, bcachefs)."""
+_MOST_PARTS: Final = 1000
+"""Pieces that the kernel takes in one call: POSIX systems of today allow 1,024."""
 _REFLINK_REFUSED: Final = threading.local()
 
 
@@ -111,7 +113,9 @@ else:
         Raises:
             OSError: none did.
         """
-        return os.write(fd, parts[0]) if len(parts) == 1 else os.writev(fd, parts)
+        if len(parts) == 1:
+            return os.write(fd, parts[0])
+        return os.writev(fd, parts if len(parts) <= _MOST_PARTS else [b"".join(parts)])
 
 
 def host_name() -> str:

@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -282,7 +282,7 @@ def artifact_of(row: dict[str, Any], run_id: str, writer: str, backend: Backend)
         path=path,
         size=row["size"],
         sha256=row["sha256"],
-        modified=row["modified"],
+        modified=_moment(row["modified"]),
         media_type=row["media_type"],
         kind=row["kind"] or "file",
         step=row["step"],
@@ -292,3 +292,8 @@ def artifact_of(row: dict[str, Any], run_id: str, writer: str, backend: Backend)
         _key=key,
         _backend=backend,
     )
+
+
+def _moment(modified: datetime | int | None) -> datetime | None:
+    """A time of a manifest: read back it is a datetime, before that microseconds since the epoch."""
+    return datetime.fromtimestamp(modified / 1e6, UTC) if isinstance(modified, int) else modified

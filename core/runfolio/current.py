@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runfolio.active_run import ActiveRun
     from runfolio.history import History
 
+_INTERRUPTED: Final = 130
 RUN_ID: Final = "RUNFOLIO_RUN_ID"
 """Environment variable of a tracked script and its children: the run they belong to."""
 
@@ -192,3 +193,16 @@ class _Ending:
             return
         status, reason, code, text = self.failure or ("Completed", None, None, None)
         self.run.finish(status, reason=reason, exit_code=code, traceback=text)
+        if code == _INTERRUPTED:
+            _mark_interrupted()
+
+
+def _mark_interrupted() -> None:
+    """Have the interpreter leave by SIGINT, as it does after an unhandled Ctrl-C.
+
+    It remembers that in a flag which any later `exec` of a text clears, and modules that were loaded to end the run may do that.
+    """
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102 (a constant; only this sets the flag again)
+    except KeyboardInterrupt:
+        pass

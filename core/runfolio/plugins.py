@@ -61,9 +61,11 @@ class Plugins:
         Raises:
             PluginError: it implements a hook that does not exist, or with unknown arguments.
         """
-        shown = name or getattr(plugin, "__name__", type(plugin).__name__)
+        shown: str = name or getattr(plugin, "__name__", type(plugin).__name__)
+        if name is None and self._manager.has_plugin(shown):
+            shown = f"{shown}-{id(plugin):x}"
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin, shown)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
             if self._manager.is_registered(plugin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runfolio.artifacts import Artifact, Artifacts, artifact_of
@@ -119,8 +120,11 @@ class Run:
         for writer, rows in history._reader.manifests(self._id).items():  # noqa: SLF001
             for row in rows:
                 artifact = artifact_of(row, self._id, writer, history._backend)  # noqa: SLF001
-                if artifact is not None:
-                    found.setdefault(artifact.path, artifact)
+                if artifact is None:
+                    continue
+                if artifact.path in found:  # another writer's file of the same name: shown where it is kept
+                    artifact = replace(artifact, path=row["key"] or artifact.path)
+                found.setdefault(artifact.path, artifact)
         return sorted(found.values(), key=lambda one: one.path)
 
     def edit(self, *, name: str | None = None, note: str | None = None, description: str | None = None) -> None:

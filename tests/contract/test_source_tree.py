@@ -45,7 +45,7 @@ ONE_MACHINE = re.compile(
         [
             r"(?<![\w.$}>)\]])/" + r"work/(?:main|shared|venv)\b",
             r"(?<![\w.$}>)\]])/" + r"root/(?!\*)[\w.]",
-            r"(?<![\w.$}>)\]])/" + r"home/(?!me\b|user\b|you\b|ada\b)\w+/",
+            r"(?<![\w.$}>)\]])/" + r"home/(?!me\b|user\b|you\b|ada\b|ann\b)\w+/",
             r"(?<![\w.])/" + r"Users/(?!me\b|you\b|ada\b)\w+/",
             r"\bindex" + r"-url\b",
             r"files\.python" + r"hosted\.org",

@@ -20,9 +20,9 @@ Hook: TypeAlias = Callable[[str, str], str | None]
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _SECRET_END: Final = re.compile(
-    r"(?:^|_)(?:pass|pwd|token|api_?key|access_?key(?:_id)?|account_?key|storage_?key|shared_?key|private_?key|signing_?key"
-    r"|encryption_?key|auth_?key|license_?key|sas|sig|signature|bearer|cookie|auth|authorization|connection_?string|conn_?str|dsn"
-    r"|webhook(?:_url)?)(?:_\d+)?$"
+    r"(?:^|_)(?:pwd|token|api_?key|access_?key(?:_id)?|account_?key|storage_?key|shared_?key|private_?key|signing_?key"
+    r"|encryption_?key|auth_?key|license_?key|sas|signature|bearer|cookie|auth|authorization|connection_?string|conn_?str|dsn"
+    r"|webhook(?:_url)?|(?<=_)pass)(?:_\d+)?$"
 )
 _SECRET_ANYWHERE: Final = re.compile(r"secret|passw(?:or)?d|passphrase|credential|apikey")
 _MODEL_TOKENS: Final = re.compile(
@@ -178,7 +178,11 @@ class Redactor:
 
     def environment(self, variables: Mapping[str, str], field: str = "environment") -> dict[str, str]:
         """Return environment variables with their secrets hidden."""
-        return {name: self.value(f"{field}.{name}", name, text) for name, text in variables.items()}
+        return {
+            # Of options, `--sort-key` is no secret; of variables, whatever ends in KEY most likely is.
+            name: self.value(f"{field}.{name}", f"{name}_secret" if name.upper().endswith("_KEY") else name, text)
+            for name, text in variables.items()
+        }
 
     def value(self, field: str, name: str, text: str) -> str:
         """Return a text that stands under a name, with its secrets hidden; all of it when the name is that of a secret.

@@ -138,10 +138,9 @@ def _unknown(key: str, value: object, tables: set[str], origin: Origin, prefix: 
 
 def _did_you_mean(word: str, known: Mapping[str, object] | list[str]) -> str:
     choices = list(known)
-    meant = get_close_matches(word, choices, n=1, cutoff=0.6)
-    if not meant:
-        # A key that was written outside of its table: `interval` instead of `system_metrics.interval`.
-        meant = [choice for choice in choices if choice.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:1]
+    # First a key that was written outside of its table: `interval` instead of `system_metrics.interval`.
+    meant = [choice for choice in choices if choice.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:1]
+    meant = meant or get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {meant[0]}?" if meant else f". There are: {', '.join(choices)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
@@ -23,6 +24,7 @@ _SPLIT: Final = (
     "metrics.list.element.min",
     "metrics.list.element.max",
 )
+_CHECKED: Final = frozenset({"format", "wid", "seq", "held", "base", "before"})
 _PLAIN: Final = frozenset({"uid", "main_token", "short", "rest", "note", "description", "hidden", "deleted", "started"})
 
 
@@ -82,18 +84,21 @@ def dump(checkpoint: Checkpoint) -> bytes:
         "base": _dump_base(checkpoint.base),
         "before": _dump_base(checkpoint.before),
     }
-    table = checkpoint.table.replace_schema_metadata({f"{KEYS}{key}": value for key, value in metadata.items()})
+    metadata["check"] = _check(metadata, checkpoint.table)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        CHECKPOINT,
         compression="zstd",
         compression_level=3,
         use_dictionary=dictionary,
         column_encoding=special,
         write_statistics=False,
         write_page_checksum=True,
-    )
+    ) as writer:
+        writer.write_table(checkpoint.table)
+        # Not as metadata of the Arrow schema, which is stored a second time.
+        writer.add_key_value_metadata({f"{KEYS}{key}": value for key, value in metadata.items()})
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
@@ -106,8 +111,9 @@ def load(data: bytes, key: str) -> Checkpoint:
         FormatError: a newer Runfolio wrote it.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, partitioning=None)
-        metadata = _metadata(table.schema.metadata)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=True)
+        metadata = _metadata(file.metadata.metadata)
+        table = file.read()
         version = int(metadata["format"])
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise IndexDamagedError(
@@ -120,6 +126,8 @@ def load(data: bytes, key: str) -> Checkpoint:
             f"The index object {key} has format {version}; this Runfolio reads up to {FORMAT}: upgrade it", key=key
         )
     try:
+        if metadata["check"] != _check(metadata, table):
+            raise ValueError("the footer is not the one that was written")
         return Checkpoint(
             seq=int(metadata["seq"]),
             wid=metadata["wid"],
@@ -134,31 +142,25 @@ def load(data: bytes, key: str) -> Checkpoint:
         ) from error
 
 
-def write_id(data: bytes) -> str | None:
-    """Return the write id in the bytes of a checkpoint, or None when they are damaged."""
-    try:
-        return _metadata(pq.read_schema(pa.BufferReader(data)).metadata).get("wid")
-    except (pa.ArrowException, OSError, ValueError):
-        return None
-
-
 _Metadata: TypeAlias = Mapping[str, str]
 
 
 def _metadata(found: Mapping[bytes, bytes] | None) -> _Metadata:
-    return {key.decode().removeprefix(KEYS): value.decode() for key, value in (found or {}).items()}
+    own = {key: value for key, value in (found or {}).items() if key.startswith(KEYS.encode())}
+    return {key.decode().removeprefix(KEYS): value.decode() for key, value in own.items()}
+
+
+def _check(metadata: _Metadata, table: pa.Table) -> str:
+    """Checksum of the footer's own words. Pages carry theirs; the footer of a Parquet file has none."""
+    words = [f"{key}={value}" for key, value in sorted(metadata.items()) if key in _CHECKED]
+    return f"{zlib.crc32(json.dumps([words, table.schema.names, table.num_rows]).encode()):08x}"
 
 
 def _known(table: pa.Table) -> pa.Table:
     """The columns we know, in our order and types; columns that a later version added are left out."""
     if table.schema.equals(CHECKPOINT):
         return table.replace_schema_metadata(None)
-    missing = {field.name for field in CHECKPOINT} - set(table.schema.names)
-    columns = [
-        pa.nulls(table.num_rows, field.type) if field.name in missing else table.column(field.name).cast(field.type)
-        for field in CHECKPOINT
-    ]
-    return pa.table(columns, schema=CHECKPOINT)
+    return pa.table([table.column(field.name).cast(field.type) for field in CHECKPOINT], schema=CHECKPOINT)
 
 
 def _dump_base(base: Base | None) -> str:

@@ -11,11 +11,13 @@ from runfolio.errors import QueryError
 from runfolio.index.layers import one_array
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runfolio.query.terms import Reading, Term
 
 _NUMBERS: Final = ("float", "int", "bool")
 _ARROW: Final[dict[Reading, pa.DataType]] = {"number": pa.float64(), "text": pa.string(), "present": pa.bool_()}
-_LISTS: Final = {"param": "params", "metric": "metrics"}
+_LISTS: Final = {"param": "params", "metric": "metrics", "tag": "tags"}
 _MICROSECONDS: Final = 1e6
 
 
@@ -31,19 +33,17 @@ def extract(table: pa.Table, term: Term) -> pa.Array:
     """
     if term.source == "field":
         return _field(table, term)
-    if term.source == "tag":
-        return _tag(table, term)
-    items, parents = _elements(table.column(_LISTS[term.source]))
-    found = _equal(items.field("name"), term.name)
-    items, parents = items.filter(found), parents.filter(found)
-    values = _param(items, term.reading) if term.source == "param" else _metric(items, term)
-    return _spread(values, parents, table.num_rows, term.reading)
+    lists = table.column(_LISTS[term.source])
+    read = {"param": _param, "metric": _metric, "tag": _tag}[term.source]
+    chunks = [_chunk(chunk, term, read) for chunk in lists.chunks]
+    return pa.concat_arrays(chunks) if chunks else pa.array([], _ARROW[term.reading])
 
 
-def _elements(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
-    """The elements of a list column, and for each the row it belongs to."""
-    lists = one_array(column)
-    return lists.flatten(), pc.list_parent_indices(lists).cast(pa.int64())
+def _chunk(lists: pa.Array, term: Term, read: Callable[[pa.Array, Term], pa.Array]) -> pa.Array:
+    """The values of one chunk of a list column: each chunk has a dictionary of its own."""
+    items, parents = lists.flatten(), pc.list_parent_indices(lists).cast(pa.int64())
+    found = _equal(items if term.source == "tag" else items.field("name"), term.name)
+    return _spread(read(items.filter(found), term), parents.filter(found), len(lists), term.reading)
 
 
 def _equal(words: pa.Array, word: str) -> pa.Array:
@@ -69,10 +69,10 @@ def _spread(values: pa.Array, parents: pa.Array, rows: int, reading: Reading) ->
     return pc.fill_null(spread, fill_value=False) if reading == "present" else spread
 
 
-def _param(items: pa.Array, reading: Reading) -> pa.Array:
-    if reading == "present":
+def _param(items: pa.Array, term: Term) -> pa.Array:
+    if term.reading == "present":
         return pc.invert(_equal(items.field("kind"), "null"))
-    if reading == "text":
+    if term.reading == "text":
         return _where(_equal(items.field("kind"), "str"), items.field("text"))
     return _where(_is_number(items), items.field("value"))
 
@@ -106,13 +106,11 @@ def _where(condition: pa.Array, values: pa.Array) -> pa.Array:
     return pc.if_else(pc.fill_null(condition, fill_value=False), values, pa.scalar(None, values.type))
 
 
-def _tag(table: pa.Table, term: Term) -> pa.Array:
-    words, parents = _elements(table.column("tags"))
-    tagged = parents.filter(_equal(words, term.name))
-    present = pc.is_in(pa.array(range(table.num_rows), pa.int64()), value_set=tagged)
-    if term.reading == "text":
-        return _where(present, pa.repeat(pa.scalar(term.name, pa.string()), table.num_rows))
-    return present.cast(_ARROW[term.reading])
+def _tag(items: pa.Array, term: Term) -> pa.Array:
+    value = term.name if term.reading == "text" else True
+    return pa.repeat(pa.scalar(value, pa.string() if term.reading == "text" else pa.bool_()), len(items)).cast(
+        _ARROW[term.reading]
+    )
 
 
 def _field(table: pa.Table, term: Term) -> pa.Array:

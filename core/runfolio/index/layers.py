@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 ID: Final = "run_id"
 _ID_DIGITS: Final = 13
+_STRETCHES: Final = 64
+"""Up to so many slices of a table are put together as they are; more would make every later step slow."""
 
 
 def run_ids(table: pa.Table) -> pa.Array:
@@ -49,8 +51,22 @@ def overlay(layers: Sequence[pa.Table]) -> pa.Table:
 
 
 def _without(layer: pa.Table, ids: pa.Array) -> pa.Table:
-    hidden = pc.is_in(layer.column(ID), value_set=ids)
-    return layer.filter(pc.invert(hidden)) if pc.any(hidden).as_py() else layer
+    hidden = one_array(pc.is_in(layer.column(ID), value_set=ids))
+    return kept_rows(layer, hidden) if pc.any(hidden).as_py() else layer
+
+
+def kept_rows(table: pa.Table, hidden: pa.Array) -> pa.Table:
+    """The rows of a table that are not hidden. Where these are few stretches, nothing is copied."""
+    places = pc.indices_nonzero(hidden).to_pylist()
+    stretches: list[tuple[int, int]] = []
+    begin = 0
+    for place in [*places, table.num_rows]:
+        if place > begin:
+            stretches.append((begin, place - begin))
+        begin = place + 1
+        if len(stretches) > _STRETCHES:
+            return table.take(pc.indices_nonzero(pc.invert(hidden)))
+    return pa.concat_tables([table.slice(*stretch) for stretch in stretches]) if stretches else table.slice(0, 0)
 
 
 def in_order(table: pa.Table) -> pa.Table:

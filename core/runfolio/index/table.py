@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from runfolio.index.layers import ID, one_array
+from runfolio.index.layers import ID, kept_rows, one_array
 from runfolio.index.schema import NAMES, VALUE, VIEW
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _MICROSECONDS: Final = 1e6
 def visible(table: pa.Table) -> pa.Table:
     """The runs that are shown: those with a start that are not deleted."""
     shown = pc.and_not(table.column("started"), table.column("deleted"))
-    return table if pc.all(shown).as_py() else table.filter(shown)
+    return table if pc.all(shown).as_py() else kept_rows(table, one_array(pc.invert(shown)))
 
 
 def unended(table: pa.Table) -> list[str]:

@@ -14,8 +14,8 @@ from runfolio.rows import raw
 from runfolio.values import EXACT_INT, Scalar, load_json
 
 _CODES: Final = {float: raw.FLOAT, int: raw.INT, bool: raw.BOOL, str: raw.STR}
-_SMALL: Final = 256
-"""Batches shorter than this are collected into one."""
+_SMALL: Final = 32
+"""Runs shorter than this are collected with what is around them."""
 
 
 class Blocks:
@@ -39,7 +39,7 @@ class Blocks:
 
     def add_run(self, run: Run) -> None:
         """Add fixed frames."""
-        if run.count < _SMALL // 8:  # few: cheaper one by one than seven tiny arrays
+        if run.count < _SMALL:  # few: cheaper one by one than seven tiny arrays
             self._add_fixed_singly(run)
             return
         words = run.data.cast("q")
@@ -53,14 +53,14 @@ class Blocks:
         """Add an extended frame. Unknown types are left to later versions."""
         kind, payload = frame.type, frame.payload
         if kind == frames.NAME:
-            self.learn(frame.name, bytes(payload).decode("utf-8"))
+            learn(self.names, frame)
         elif kind == frames.COLUMNS:
             self._add_columns(payload)
         elif kind in (frames.LIST_FLOAT, frames.LIST_INT, frames.LIST_BOOL):
             self._add_plain_list(frame)
         elif kind == frames.LIST_JSON:
             step, time = frames.STAMP.unpack_from(payload)
-            elements = cast("list[Scalar]", load_json(bytes(payload[frames.STAMP.size :])))
+            elements = cast("list[Scalar]", load_json(bytes(payload[frames.STAMP.size + frames.COUNT.size :])))
             for index, element in enumerate(elements):
                 self._single.append((frame.name, step, time, *_scalar(element, index)))
             if not elements:
@@ -68,12 +68,6 @@ class Blocks:
         elif kind in (frames.TEXT, frames.BIG_INT, frames.WIDE):
             step, time = frames.STAMP.unpack_from(payload)
             self._single.append((frame.name, step, time, *_scalar(_one(kind, payload[frames.STAMP.size :]), None)))
-
-    def learn(self, identifier: int, name: str) -> None:
-        """Note what an id stands for. An id whose NAME frame was damaged keeps a name of its own, so its values stay."""
-        while len(self.names) <= identifier:
-            self.names.append(f"unnamed-{len(self.names)}")
-        self.names[identifier] = name
 
     def _add_fixed_singly(self, run: Run) -> None:
         for start in range(0, run.count * frames.FIXED_SIZE, frames.FIXED_SIZE):
@@ -87,7 +81,7 @@ class Blocks:
 
     def _add_plain_list(self, frame: frames.Extended) -> None:
         step, time = frames.STAMP.unpack_from(frame.payload)
-        data = frame.payload[frames.STAMP.size :]
+        data = frame.payload[frames.STAMP.size + frames.COUNT.size :]
         columns: dict[str, pa.Array]
         if frame.type == frames.LIST_FLOAT:
             count, kind, columns = len(data) // 8, raw.FLOAT, {"value": _column(data.cast("d"), pa.float64())}
@@ -100,30 +94,27 @@ class Blocks:
             step=self._constants.get(step, count, pa.int64()),
             time=self._constants.get(time // 1000, count, pa.int64()).view(raw.TIME),
             kind=self._constants.get(kind, count, pa.int8()),
-            index=raw.arange(0, count).cast(pa.int32()),
+            index=self._constants.progression(0, 1, count).cast(pa.int32()),
             **columns,
         )
 
     def _add_columns(self, payload: memoryview) -> None:
-        # No copy: the arrays keep the window of the file that they were read from.
-        with pa.ipc.open_stream(pa.py_buffer(payload)) as stream:
-            found = stream.read_next_batch()
-            told = cast("dict[str, Any]", load_json(cast("dict[bytes, bytes]", stream.schema.metadata)[b"journal"]))
-        steps = found.column("step") if "step" in found.schema.names else None
+        told, columns = columns_in(payload)
+        steps = columns.pop() if told["steps"] else None
         time: int = told["time"]
-        for place, (name, start) in enumerate(zip(told["names"], told["starts"], strict=True)):
-            column = found.column(f"c{place}")
-            step = raw.arange(start, len(column)) if steps is None else steps
+        for name, start, column in zip(told["names"], told["starts"], columns, strict=True):
+            step = self._constants.progression(start, told["stride"], len(column)) if steps is None else steps
+            values = column
             if column.null_count:
                 there = pc.is_valid(column)
-                column, step = pc.filter(column, there), pc.filter(step, there)
-            count = len(column)
+                values, step = pc.filter(column, there), pc.filter(step, there)
+            count = len(values)
             if count:
                 self._add(
                     name=self._constants.get(name, count, pa.int32()),
                     step=step,
                     time=self._constants.get(time // 1000, count, pa.int64()).view(raw.TIME),
-                    **raw.values(column, self._constants),
+                    **raw.values(values, self._constants),
                 )
 
     def _add(self, **columns: pa.Array) -> None:
@@ -148,6 +139,43 @@ class Blocks:
         if any(one is not None for one in text):
             columns["text"] = pa.array(text, pa.string())
         self._done.append(raw.batch(columns))
+
+
+def learn(names: list[str], frame: frames.Extended) -> None:
+    """Note what the id of a NAME frame stands for. An id whose frame was damaged keeps a name of its own, so its values stay."""
+    while len(names) <= frame.name:
+        names.append(f"unnamed-{len(names)}")
+    names[frame.name] = bytes(frame.payload).decode("utf-8")
+
+
+def rows_in(frame: frames.Extended) -> int:
+    """How many rows a frame is; the head of its payload is enough."""
+    if frame.type in (frames.TEXT, frames.BIG_INT, frames.WIDE):
+        return 1
+    if frame.type in (frames.LIST_FLOAT, frames.LIST_INT, frames.LIST_BOOL, frames.LIST_JSON, frames.COLUMNS):
+        return cast("int", frames.COUNT.unpack_from(frame.payload, 0 if frame.type == frames.COLUMNS else frames.STAMP.size)[0])
+    return 0
+
+
+def columns_in(payload: memoryview) -> tuple[dict[str, Any], list[pa.Array]]:
+    """What a COLUMNS frame tells, and its columns; the steps are the last one, if it has them."""
+    _, length = frames.COLUMNS_HEAD.unpack_from(payload)
+    at: int = frames.COLUMNS_HEAD.size
+    told: dict[str, Any] = load_json(bytes(payload[at : at + length]))
+    at += length + -length % 8
+    found: list[pa.Array] = []
+    for kind, size in told["parts"]:
+        # No copy: the arrays keep the window of the file that they were read from.
+        buffer = pa.py_buffer(payload[at : at + size])
+        if buffer.address % 8:  # behind damage
+            buffer = pa.py_buffer(bytes(payload[at : at + size]))
+        if kind == "ipc":
+            with pa.ipc.open_stream(buffer) as stream:
+                found.append(stream.read_next_batch().column(0))
+        else:
+            found.append(pa.Array.from_buffers(pa.type_for_alias(kind), told["length"], [None, buffer]))
+        at += size + -size % 8
+    return told, found
 
 
 def _column(view: memoryview, kind: pa.DataType) -> pa.Array:

@@ -22,8 +22,6 @@ ArrayLike: TypeAlias = Any
 
 _CHUNK_ROWS: Final = 1_000_000
 _CHUNK_BYTES: Final = 64 * 1024 * 1024
-_ENVELOPE: Final = 1024
-"""More than the marks that a stream has beside its schema and its batch."""
 _BUFFER_TYPES: Final = {
     "b": pa.int8(), "B": pa.uint8(), "h": pa.int16(), "H": pa.uint16(), "i": pa.int32(), "I": pa.uint32(),
     "q": pa.int64(), "Q": pa.uint64(), "l": pa.int64(), "L": pa.uint64(), "f": pa.float32(), "d": pa.float64(),
@@ -56,7 +54,7 @@ class Bulk:
             raise InvalidValueError(f"There are {len(self._steps)} steps for {self.length} values: give one for each")
 
     def frames(self, names: Sequence[int], starts: Sequence[int], time: int, salt: int) -> Iterator[Record]:
-        """The frames to append, some million values in each. Each lies in memory that the next one takes.
+        """The frames to append, up to a million values of each column in one. Parts of them are the caller's own memory.
 
         Args:
             names: the id of each column's name.
@@ -64,29 +62,29 @@ class Bulk:
             time: now, in nanoseconds.
             salt: the salt of the file.
         """
-        buffer: pa.Buffer | None = None
-        width = sum(one.nbytes for one in self._columns) / max(self.length, 1)
+        columns = [*self._columns, *([] if self._steps is None else [self._steps])]
+        width = sum(one.nbytes for one in columns) / max(self.length, 1)
         chunk = max(min(_CHUNK_ROWS, int(_CHUNK_BYTES / max(width, 1))), 1)
         for start in range(0, self.length, chunk):
-            told = {"names": [*names], "starts": [one + start for one in starts], "time": time}
-            fields: dict[str, pa.ChunkedArray] = {} if self._steps is None else {"step": self._steps}
-            fields |= {f"c{place}": one for place, one in enumerate(self._columns)}
-            pieces = {name: _contiguous(one.slice(start, chunk)) for name, one in fields.items()}
-            schema = pa.schema(
-                [(name, one.type) for name, one in pieces.items()], metadata={b"journal": dump_json(told)}
-            )
-            batch = pa.RecordBatch.from_arrays([*pieces.values()], schema=schema)
-            size = pa.ipc.get_record_batch_size(batch) + _ENVELOPE + len(schema.serialize())
-            if buffer is None or buffer.size < size:
-                buffer = pa.allocate_buffer(size)
-            # One buffer for all frames: fresh memory costs more than the copy.
-            sink = pa.FixedSizeBufferWriter(buffer)
-            with pa.ipc.new_stream(sink, schema) as stream:
-                stream.write_batch(batch)
-            payload = memoryview(buffer)[: sink.tell()]
-            head = frames.header(frames.COLUMNS, 0, crc32(payload, salt), len(payload), salt)
-            padding = bytes(-len(payload) % 8)
-            yield (head, payload, padding) if padding else (head, payload)
+            pieces = [_contiguous(one.slice(start, chunk)) for one in columns]
+            progression = None if self._steps is None else _progression(pieces[-1])
+            parts = [_part(one) for one in (pieces if progression is None else pieces[:-1])]
+            told = {
+                "names": [*names], "time": time, "steps": self._steps is not None and progression is None,
+                "starts": [one + start for one in starts] if progression is None else [progression[0]] * len(names),
+                "stride": 1 if progression is None else progression[1],
+                "length": len(pieces[0]), "parts": [(kind, len(data)) for kind, data in parts],
+            }  # fmt: skip
+            head = dump_json(told)
+            rows = sum(len(one) - one.null_count for one in pieces[: len(names)])
+            payload: list[bytes | memoryview] = [frames.COLUMNS_HEAD.pack(rows, len(head)), head, bytes(-len(head) % 8)]
+            for _, data in parts:
+                payload += [data, bytes(-len(data) % 8)]
+            payload = [one for one in payload if len(one)]
+            crc = salt
+            for one in payload:
+                crc = crc32(one, crc)
+            yield (frames.header(frames.COLUMNS, 0, crc, sum(map(len, payload)), salt), *payload)
 
     def last_steps(self, starts: Sequence[int]) -> dict[str, int]:
         """The last step of each column."""
@@ -175,6 +173,31 @@ def _from_buffer(values: ArrayLike) -> pa.Array:
         return pa.array(view.tolist())
     data = view if view.c_contiguous else memoryview(view.tobytes())
     return pa.Array.from_buffers(kind, len(view), [None, pa.py_buffer(data)])
+
+
+def _progression(steps: pa.Array) -> tuple[int, int] | None:
+    """First one and stride of steps that are evenly spaced, as most are: they need not be written one by one."""
+    if len(steps) < 2:  # noqa: PLR2004  (no stride)
+        return None
+    first, second = steps[0].as_py(), steps[1].as_py()
+    stride = second - first
+    if first + stride * (len(steps) - 1) != steps[len(steps) - 1].as_py():
+        return None
+    even = pc.all(pc.equal(pc.subtract(steps[1:], steps[:-1]), stride)).as_py()
+    return (first, stride) if even else None
+
+
+def _part(column: pa.Array) -> tuple[str, bytes | memoryview]:
+    """A column as bytes, and what they are: an Arrow type whose plain values they are, or "ipc"."""
+    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        sink = pa.BufferOutputStream()
+        batch = pa.RecordBatch.from_arrays([column], names=["c"])
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        return "ipc", memoryview(sink.getvalue())
+    width = column.type.bit_width // 8
+    data = memoryview(column.buffers()[1]).cast("B")
+    return str(column.type), data[column.offset * width : (column.offset + len(column)) * width]
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:

@@ -89,6 +89,7 @@ def encode(value: Plain, name: int, step: int, time: int, salt: int) -> bytes:
     """
     if isinstance(value, list):
         kind, data = _list_data(value)
+        data = frames.COUNT.pack(len(value) or 1) + data
     elif value.__class__ is str:
         kind, data = frames.TEXT, _text_data(cast("str", value))
     else:

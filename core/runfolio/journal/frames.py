@@ -52,6 +52,10 @@ unpack_int: Final = _INT_BODY.unpack
 pack_crc: Final = struct.Struct("<I").pack
 STAMP: Final = struct.Struct("<qq")
 """Step and time at the head of the payload of a value."""
+COUNT: Final = struct.Struct("<Q")
+"""Number of rows: behind the stamp of a list, which is followed by its elements."""
+COLUMNS_HEAD: Final = struct.Struct("<QQ")
+"""Number of rows, and length of the JSON that follows and tells what the columns behind it are."""
 WIDE_FLOAT: Final = struct.Struct("<B7xd")
 WIDE_INT: Final = struct.Struct("<B7xq")
 """Kind (the type of the fixed frame it would be) and value of a WIDE frame, after the stamp."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from runfolio.errors import FormatError
 from runfolio.journal import frames
-from runfolio.journal.blocks import Blocks
+from runfolio.journal.blocks import Blocks, learn, rows_in
 from runfolio.journal.frames import Extended
 from runfolio.journal.scan import Gap, Rest, Run, scan
 from runfolio.journal.spool import Header, JournalFiles, salt_of
@@ -21,6 +22,7 @@ from runfolio.rows.raw import Rows
 from runfolio.values import load_json
 
 _WINDOW: Final = 8 * 1024 * 1024
+_FIRST_WINDOW: Final = 64 * 1024
 _MARK_EVERY: Final = 4 * _WINDOW
 """Own marks in a journal without: a later read of some rows begins at most this far before them."""
 
@@ -95,90 +97,121 @@ class JournalReader:
                 return Header.from_dict(body)
         return None
 
-    def advance(self) -> Iterator[Rows]:
-        """Read the rows that are new since the last call, some at a time.
+    def advance(self) -> int:
+        """Count the rows that are new since the last call, and return how many the journal has now.
 
-        When it is exhausted, `count` is the number of rows in the journal. A frame that is still being written is left for the
-        next call.
+        A frame that is still being written is left for the next call.
         """
         self.events()  # marks are among them
         try:
             path = JournalFiles(self.folder).rows()
         except FileNotFoundError:
-            return
+            return 0
         size = path.stat().st_size
         while self._told:
             rows, offset = self._told.pop(0)
             # After a loss of power the file may be shorter than what was told; the positions stay as they were told.
             offset = min(offset, size)
             if (rows, offset) > self._marks[-1] and offset >= self._marks[-1][1]:
-                yield from self._read_to(path, offset, told=rows)
+                self._count_to(path, offset, told=rows)
         if size > self._marks[-1][1]:
-            yield from self._read_to(path, size, told=None)
-        self._torn = path.stat().st_size - self._marks[-1][1]
+            self._count_to(path, size, told=None)
+        self._torn = size - self._marks[-1][1]
+        return self.count
 
-    def rows(self, first: int, after: int) -> Rows:
-        """The rows at positions ``[first, after)``, which `advance` has passed. Damaged ones are left out.
+    def stream(self, first: int, after: int) -> Iterator[Rows]:
+        """The rows at positions ``[first, after)``, which `advance` has passed, some at a time. Damaged ones are left out.
 
         Raises:
             FormatError: there are no such positions.
         """
         if not 0 <= first <= after <= self.count:
             raise FormatError(f"The journal {self.folder.name} has {self.count} rows, not {first} to {after}")
-        found = Rows(names=self.names)
-        path = JournalFiles(self.folder).rows() if after > first else self.folder
+        if first == after:
+            return
+        path = JournalFiles(self.folder).rows()
+        blocks = Blocks(self.names)
         place = bisect_right(self._marks, (first, 2**63)) - 1
         while place + 1 < len(self._marks) and self._marks[place][0] < after:
-            (low, start), (_, end) = self._marks[place : place + 2]
-            position = low
-            for rows, _, _ in self._windows(path, start, end, count_damage=False):
-                for batch in rows.batches:
+            (position, start), (_, end) = self._marks[place : place + 2]
+            for batches in self._batches(path, start, end, blocks):
+                found = Rows(names=self.names)
+                for batch in batches:
                     begin, stop = max(first - position, 0), min(after - position, batch.num_rows)
                     if begin < stop:
                         found.batches.append(batch.slice(begin, stop - begin))
                     position += batch.num_rows
+                self._cover_names(found)
+                yield found
             place += 1
-        return found
 
-    def _read_to(self, path: Path, end: int, told: int | None) -> Iterator[Rows]:
-        """Read from the last mark to byte `end`; `told` is how many rows the writer counted before it."""
+    def rows(self, first: int, after: int) -> Rows:
+        """The rows at positions ``[first, after)`` at once.
+
+        Raises:
+            FormatError: there are no such positions.
+        """
+        return Rows([one for rows in self.stream(first, after) for one in rows.batches], self.names)
+
+    def _count_to(self, path: Path, end: int, told: int | None) -> None:
+        """Count from the last mark to byte `end`; `told` is how many rows the writer counted before it."""
         count, start = self._marks[-1]
-        last = start
-        for rows, reached, whole in self._windows(path, start, end, count_damage=True):
-            count += rows.count
-            last = reached
-            if rows.count:
-                yield rows
-            if whole and reached - self._marks[-1][1] >= _MARK_EVERY:
-                self._marks.append((count, reached))
+        for pieces, reached, more in self._windows(path, start, end, look_only=True):
+            for piece in pieces:
+                if isinstance(piece, Run):
+                    count += piece.count
+                elif isinstance(piece, Extended):
+                    count += rows_in(piece)
+                    if piece.type == frames.NAME:
+                        learn(self.names, piece)
+                elif isinstance(piece, Gap):
+                    self._skipped += piece.size
+            start = reached
+            if more and start - self._marks[-1][1] >= _MARK_EVERY:
+                self._marks.append((count, start))
         if told is not None:
             self._lost += max(told - count, 0)
             self._marks.append((told, end))
-        elif last > self._marks[-1][1]:
-            self._marks.append((count, last))
+        elif start > self._marks[-1][1]:
+            self._marks.append((count, start))
 
-    def _windows(self, path: Path, start: int, end: int, *, count_damage: bool) -> Iterator[tuple[Rows, int, bool]]:
-        """Yield rows between two offsets, with the offset after them, and whether more follow."""
-        blocks = Blocks(self.names)
+    def _batches(self, path: Path, start: int, end: int, blocks: Blocks) -> Iterator[list[pa.RecordBatch]]:
+        """The rows between two offsets, window by window."""
+        for pieces, _, _ in self._windows(path, start, end, look_only=False):
+            for piece in pieces:
+                if isinstance(piece, Run):
+                    blocks.add_run(piece)
+                elif isinstance(piece, Extended):
+                    blocks.add(piece)
+            yield blocks.take()
+
+    def _windows(
+        self, path: Path, start: int, end: int, *, look_only: bool
+    ) -> Iterator[tuple[list[Run | Extended | Gap], int, bool]]:
+        """Yield the pieces between two offsets, some at a time, with the offset after them and whether more follow.
+
+        With `look_only`, of a long frame only the head of the payload is read, where crcs need not be checked.
+        """
         salt, verify = salt_of(path), self._verify()
-        wanted = _WINDOW
+        wanted = _FIRST_WINDOW if look_only else _WINDOW
         with path.open("rb", buffering=0) as file:
             while start < end:
-                data = _read(file.fileno(), start, min(wanted, end - start))
-                final = start + len(data) >= end or len(data) < min(wanted, end - start)
+                asked = min(wanted, end - start)
+                data = _read(file.fileno(), start, asked)
+                final = start + len(data) >= end or len(data) < asked
+                pieces: list[Run | Extended | Gap] = []
                 reached = start
                 for piece in scan(memoryview(data), salt, verify=verify, final=final):
-                    if isinstance(piece, Run):
-                        blocks.add_run(piece)
-                    elif isinstance(piece, Extended):
-                        blocks.add(piece)
-                    elif isinstance(piece, Gap):
-                        self._skipped += piece.size if count_damage else 0
-                    else:
-                        reached, wanted = start + piece.offset, max(piece.needed, _WINDOW)
-                found = Rows(blocks.take(), self.names)
-                self._cover_names(found)
-                yield found, reached, not final
+                    if not isinstance(piece, Rest):
+                        pieces.append(piece)
+                        continue
+                    reached, wanted = start + piece.offset, max(piece.needed, min(4 * wanted, _WINDOW))
+                    head = None if verify or not look_only or reached + piece.needed > end else piece.head
+                    if head is not None:
+                        pieces.append(head)
+                        reached, wanted = reached + piece.needed, _FIRST_WINDOW
+                        final = reached >= end
+                yield pieces, reached, not final
                 if final:
                     return
                 start = reached

@@ -60,10 +60,12 @@ class Rest:
     Attributes:
         offset: where reading goes on when there are more bytes.
         needed: how many bytes from there are wanted to tell what begins there; 0 when nothing does.
+        head: the frame of that length which begins there, with as much of its payload as is here.
     """
 
     offset: int
     needed: int
+    head: Extended | None = None
 
 
 Piece: TypeAlias = Run | Extended | Gap | Rest
@@ -92,7 +94,8 @@ def scan(data: memoryview, salt: int, *, verify: bool, final: bool) -> Iterator[
             at += extended_size(len(found.payload))
             continue
         if found and not final:
-            yield Rest(at, found)
+            _, _, kind, _, name, _, length = HEADER.unpack_from(data, at)
+            yield Rest(at, found, Extended(kind, name, data[at + HEADER_SIZE : at + HEADER_SIZE + length]))
             return
         after = _next_frame(data, at + 1, salt)
         if after is None:

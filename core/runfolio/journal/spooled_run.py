@@ -43,6 +43,7 @@ class SpooledRun:
         self._lock = threading.RLock()
         self._reader = JournalReader(folder, verify=None if writer is None else lambda: not writer.trusted)
         self._summaries = Summaries()
+        self._summarized = 0
         self._gone = False
 
     @classmethod
@@ -142,11 +143,9 @@ class SpooledRun:
         """
         with self._lock:
             before = self._reader.count
-            for rows in self._reader.advance():
-                self._summaries.update(rows)
-            count, offset = self._reader.end
+            count = self._reader.advance()
             if count != before:
-                self._mark(count, offset)
+                self._mark(*self._reader.end)
             return count
 
     def encode(self, first: int, after: int, metadata: Mapping[str, str]) -> bytes:
@@ -158,11 +157,18 @@ class SpooledRun:
         """
         with self._lock:
             rows = self._reader.rows(first, after)
+            if first == self._summarized:  # they are at hand, and need not be read again for the summaries
+                self._summaries.update(rows)
+                self._summarized = after
         return encode(rows, Owner(self.project, self.run_id, self.writer), metadata)
 
     def summaries(self) -> dict[str, dict[str, Any]]:
         """The summary of each metric, over all rows up to the last `cut`."""
         with self._lock:
+            if self._summarized < self._reader.count:
+                for rows in self._reader.stream(self._summarized, self._reader.count):
+                    self._summaries.update(rows)
+                self._summarized = self._reader.count
             return self._summaries.to_dict()
 
     def release(self) -> None:

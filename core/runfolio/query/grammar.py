@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -53,7 +53,7 @@ tag_column: TAG
 operand_column: operand
 
 STATISTIC.3: /(?:min|max|last|count)(?=\s*\()/i
-TAG.2: /tags?\s*:\s*{TAG.replace("/", _SLASH)}/i
+TAG.2: /tags?:{TAG.replace("/", _SLASH)}/i
 PATH.1: /{PATH.replace("/", _SLASH)}/
 NUMBER.2: /[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/
 TEXT: /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"/s
@@ -148,7 +148,7 @@ def _keyword(token: Token) -> Token:
 
 def _explained(text: str, error: UnexpectedInput) -> tuple[int, str]:
     """Return the position of a complaint and a sentence about it."""
-    found = error.pos_in_stream or 0
+    found = cast("int | None", error.pos_in_stream) or 0
     position = found if found >= 0 else len(text)
     if isinstance(error, UnexpectedCharacters):
         return position, _stray(text, position)

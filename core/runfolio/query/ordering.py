@@ -108,4 +108,5 @@ def _ranks(values: Sequence[Values]) -> Values:
         if pa.types.is_floating(value.type):
             is_nan = pc.coalesce(pc.is_nan(value), pa.scalar(value=False))
             rank = pc.if_else(is_nan, pa.scalar(2 * number + 1, pa.int8()), rank)
-    return cast("Values", rank)
+    found: Values = rank
+    return found

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from runfolio.artifacts import artifact_of
 from runfolio.errors import RunfolioError, RunStateError
 from runfolio.ids import new_token
 from runfolio.journal.spool import Header, Spool
@@ -171,7 +172,7 @@ class Recorder:
         if self.mode == "online":
             try:
                 self._connect()
-                report.problems = {one["path"]: one["reason"] for one in self.pusher.push_files()}
+                report.problems = self._push_files()
             except (RunfolioError, OSError) as error:
                 self._flusher.trouble(error)
         report.waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files if state.staged["path"] not in report.problems]
@@ -213,7 +214,10 @@ class Recorder:
         try:
             self._connect()
             self.pusher.push_edits()
+            self._push_files()
+            before = self.pusher.ledger.rows_stored
             self.pusher.end()
+            self._tell_flushed(before, self.spooled.cut())
         except (RunfolioError, OSError) as error:
             _log.warning(
                 "runfolio: run %s has ended, but not all of it is in the store; `runfolio sync` sends the rest from %s: %s",
@@ -245,12 +249,29 @@ class Recorder:
         finally:
             self._tried.set()
         pusher.push_edits()
-        pusher.push_files()
+        self._push_files()
         if wanted or pusher.flush_due:
             self._flush()
         if pusher.beat_due:
             pusher.beat()
         return pusher.pause
+
+    def _push_files(self) -> dict[str, str]:
+        """Store the staged files. Returns what could not be stored, with the reason."""
+        ledger = self.pusher.ledger
+        waiting = ledger.pending_files
+        if not waiting:
+            return {}
+        problems = {one["path"]: one["reason"] for one in self.pusher.push_files()}
+        backend = self.history._connection.backend  # noqa: SLF001
+        for state in waiting:
+            if state.stored is None:
+                continue
+            self.staging.forget(Path(state.staged["source"]))
+            artifact = artifact_of(state.stored, self.run_id, self.writer_key, backend)
+            if artifact is not None and artifact.available:
+                self.history.plugins.notify("runfolio_artifact_stored", run=self.run, artifact=artifact)
+        return problems
 
     def _flush(self) -> None:
         old, _ = self.journal.cut()
@@ -260,8 +281,7 @@ class Recorder:
         for pending in self._waiting:
             pending.resolve(stored=True)
         self._waiting.clear()
-        if after > before:
-            self._tell_flushed(before, after)
+        self._tell_flushed(before, after)
 
     def _connect(self) -> None:
         """Do what has to be done before anything else of this run can be stored. Harmless to repeat."""
@@ -270,7 +290,7 @@ class Recorder:
 
     def _tell_flushed(self, first: int, after: int) -> None:
         hook = self.history.plugins.hook.runfolio_metrics_flushed
-        if not hook.get_hookimpls():
+        if first >= after or not hook.get_hookimpls():
             return
         from runfolio.rows.parquet import decode  # noqa: PLC0415 (loads pyarrow)
 

@@ -36,6 +36,11 @@ class Staging:
         target.write_bytes(data)
         return target
 
+    def forget(self, path: Path) -> None:
+        """Remove a copy whose file is in the store. Files that lie elsewhere are not ours."""
+        if path.parent == self.folder:
+            path.unlink(missing_ok=True)
+
     def _next(self, name: str) -> Path:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._count += 1

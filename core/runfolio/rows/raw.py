@@ -35,9 +35,11 @@ def micros(nanoseconds: pa.Array) -> pa.Array:
     return pc.divide(nanoseconds, 1000).view(TIME)
 
 
-def constant(value: object, count: int, kind: pa.DataType) -> pa.Array:
-    """`count` times the same value."""
-    return pa.repeat(pa.scalar(value, kind), count)
+def constant(value: int, count: int, kind: pa.DataType) -> pa.Array:
+    """`count` times the same int."""
+    # Python repeats bytes many times faster than pyarrow.repeat makes the same column.
+    data = value.to_bytes(kind.bit_width // 8, "little", signed=True) * count
+    return pa.Array.from_buffers(kind, count, [None, pa.py_buffer(data)])
 
 
 def arange(start: int, count: int) -> pa.Array:
@@ -52,6 +54,8 @@ class Constants:
     """Columns of one value, made once and sliced: a long bulk column would else fill memory with copies of its name and time."""
 
     def __init__(self) -> None:
+        self._nulls: dict[pa.DataType, pa.Array] = {}
+        self._zero_on: pa.Array = arange(0, 0)
         self._last: dict[pa.DataType, tuple[int, pa.Array]] = {}
 
     def get(self, value: int, count: int, kind: pa.DataType) -> pa.Array:
@@ -61,6 +65,22 @@ class Constants:
             array = constant(value, count, kind)
             self._last[kind] = value, array
         return array.slice(0, count)
+
+    def nulls(self, count: int, kind: pa.DataType) -> pa.Array:
+        """`count` nulls."""
+        array = self._nulls.get(kind)
+        if array is None or len(array) < count:
+            array = self._nulls[kind] = pa.nulls(count, kind)
+        return array.slice(0, count)
+
+    def progression(self, start: int, stride: int, count: int) -> pa.Array:
+        """`count` ints from `start` on, `stride` apart."""
+        if len(self._zero_on) < count:
+            self._zero_on = arange(0, count)
+        found = self._zero_on.slice(0, count)
+        if stride != 1:
+            found = pc.multiply(found, stride)
+        return pc.add(found, start) if start else found
 
 
 def batch(columns: dict[str, pa.Array]) -> pa.RecordBatch:

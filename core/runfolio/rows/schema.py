@@ -102,7 +102,7 @@ class Finisher:
         self._owner: Final = {
             "project": pa.array([owner.project]), "run_id": pa.array([owner.run_id]), "writer": pa.array([owner.writer])
         }  # fmt: skip
-        self._zeros: Final = raw.Constants()
+        self._constants: Final = raw.Constants()
         words = {"name": self._index, "kind": pa.int8(), **dict.fromkeys(self._owner, pa.int8())}
         self.schema: Final = pa.schema(
             [one.with_type(pa.dictionary(words[one.name], pa.string())) if one.name in words else one for one in SCHEMA]
@@ -113,10 +113,10 @@ class Finisher:
         count = piece.num_rows
         ranks = piece.column("name")
         low, high = (ranks[0].as_py(), ranks[count - 1].as_py()) if count else (0, -1)
-        zeros = self._zeros.get(0, count, pa.int8())
+        zeros = self._constants.get(0, count, pa.int8())
         # Only the names of this piece: each row group carries its own dictionary.
         if low == high:
-            local = self._zeros.get(0, count, self._index)
+            local = self._constants.get(0, count, self._index)
         else:
             local = pc.subtract(_flat(ranks), pa.scalar(low, pa.int32())).cast(self._index)
         columns: dict[str, pa.Array | pa.ChunkedArray] = {
@@ -126,7 +126,7 @@ class Finisher:
         }
         for one in ("step", "time", "value", "index", "text"):
             there = one in piece.column_names
-            columns[one] = piece.column(one) if there else pa.nulls(count, SCHEMA.field(one).type)
+            columns[one] = piece.column(one) if there else self._constants.nulls(count, SCHEMA.field(one).type)
         return pa.table([columns[one] for one in self.schema.names], schema=self.schema)
 
 

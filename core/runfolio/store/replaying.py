@@ -64,7 +64,8 @@ def replay(
         StorageError: the storage failed. Another replay goes on.
     """
     state = desk.ledger.state
-    if _is_empty(desk, spooled):
+    rows = spooled.cut()  # also what makes a journal that was just opened know its rows
+    if rows == 0 and not _has_promises(desk):
         return Replayed("empty")
     number = start(desk) if state.start is not None else None
     listing = sort_out(spooled.run_id, desk.backend.list(layout.run_folder(spooled.run_id)))
@@ -87,10 +88,9 @@ def replay(
     return Replayed("stored", number, stored["status"])
 
 
-def _is_empty(desk: Desk, spooled: SpooledRunLike) -> bool:
+def _has_promises(desk: Desk) -> bool:
     state = desk.ledger.state
-    promised = state.start or state.resumed or state.end or state.files or state.edits or state.segments
-    return not promised and spooled.cut() == 0
+    return bool(state.start or state.resumed or state.end or state.files or state.edits or state.segments)
 
 
 def _is_deleted(desk: Desk, listing: FolderListing) -> bool:

@@ -123,8 +123,8 @@ def _read_folder(backend: Backend, run_id: str, environment: Environment) -> See
         if folder.deleted:
             return seen
         rows = read_rows(backend, run_id, read_positions, expected=folder.rows, environment=environment)
-        if rows.missing and open_run(backend, run_id, environment=environment).deleted:
-            continue  # deleted after its folder was read: look again
+        if open_run(backend, run_id, environment=environment).deleted:
+            continue  # its rows were swept after its folder was read: look again
         seen.rows = {}
         for file, positions in rows.parts:
             seen.rows.setdefault(file.part.writer, []).extend(positions)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from runfolio_plugins.cli.options import Output
 
 
-def emit(data: object, output: Output, query: str | None = None, *, make_table: MakeTable | None = None) -> None:
+def emit(
+    data: object, output: Output, query: str | None = None, *, make_table: MakeTable | None = None, sort: bool = True
+) -> None:
     """Print the result of a command.
 
     Args:
@@ -22,11 +24,12 @@ def emit(data: object, output: Output, query: str | None = None, *, make_table: 
         output: the format that was asked for.
         query: a JMESPath expression to apply before.
         make_table: how this data looks as a table. What a query picked gets a table after its own shape.
+        sort: put keys in ASCII order; False where the user chose an order.
 
     Raises:
         QueryError: the query cannot be read or does not fit.
     """
-    found = plain(data)
+    found = plain(data, sort=sort)
     if query is not None:
         from runfolio_plugins.cli.query import search  # noqa: PLC0415 (jmespath only when it is used)
 

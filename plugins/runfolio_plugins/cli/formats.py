@@ -39,7 +39,7 @@ def render(data: Plain, output: str, *, make_table: MakeTable | None = None) -> 
     if output == "table":
         if make_table is None and data in (None, []):
             return ""
-        return _table(make_table(data) if make_table else any_table(data))
+        return table_text(make_table(data) if make_table else any_table(data))
     text = json_text(data)
     return _colour(text) if output == "jsonc" and colours() else text
 
@@ -77,7 +77,8 @@ def _paint(header: str, text: str) -> str:
     return text
 
 
-def _table(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """Return a table as it is printed: coloured and cut to width on a terminal, plain and whole elsewhere."""
     terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if terminal else None
     lines, left_out = layout(table, columns=columns, paint=_paint if colours() else None)

@@ -101,15 +101,21 @@ def project_option(text: str = "Name of the project. Default: that of the curren
 
 
 def open_history(
-    store: str | None, project: str | None = None, *, write: bool = False, must_exist: bool = True
+    store: str | None,
+    project: str | None = None,
+    *,
+    write: bool = False,
+    must_exist: bool = True,
+    send_leftovers: bool = True,
 ) -> History:
-    """Open the history that a command works on.
+    """Open the history that a command works on, after sending what killed processes of this machine left for it.
 
     Args:
         store: what ``--store`` says.
         project: what ``--project`` says.
         write: whether the command changes something.
         must_exist: fail when there is no store; otherwise it is made when something is written.
+        send_leftovers: whether journals of dead processes are sent first.
 
     Raises:
         StoreNotFoundError: there is no store at the place; reading does not make one.
@@ -120,13 +126,32 @@ def open_history(
     explicit = {"store": store, "project": None if project == "*" else project}
     settings = resolve({key: value for key, value in explicit.items() if value is not None})
     use_settings(settings)
-    return runfolio.open_history(
-        settings=settings,
-        read_only=not write,
-        must_exist=must_exist,
-        # Those that brought the commands, unless the settings turn some off.
-        plugins=None if settings.plugins_disabled else state().plugins,
-    )
+    # Those that brought the commands, unless the settings turn some off.
+    plugins = None if settings.plugins_disabled else state().plugins
+    if send_leftovers and settings.mode == "online":
+        with runfolio.open_history(settings=settings, plugins=plugins) as history:
+            _send_leftovers(history)
+    return runfolio.open_history(settings=settings, read_only=not write, must_exist=must_exist, plugins=plugins)
+
+
+def _send_leftovers(history: History) -> None:
+    """Send the journals of killed processes. Whatever stands in the way is told, and does not stop the command."""
+    from runfolio.errors import RunfolioError  # noqa: PLC0415 (kept out of --help)
+
+    try:
+        report = history.sync()
+    except (RunfolioError, OSError) as error:
+        click.echo(
+            escape_text(f"Warning: what earlier processes left here cannot be sent to the store: {error}"), err=True
+        )
+        return
+    for run_id in report.completed:
+        click.echo(escape_text(f"Note: sent what an earlier process left of {run_id}"), err=True)
+    for run_id, reason in report.failed.items():
+        click.echo(
+            escape_text(f"Warning: what is left of {run_id} cannot be sent, runfolio sync tries again: {reason}"),
+            err=True,
+        )
 
 
 def use_settings(settings: Settings) -> None:

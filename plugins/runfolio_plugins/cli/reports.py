@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -26,15 +26,23 @@ class Report(Protocol):
         """The report as text."""
 
 
-def emit_report(report: Report, output: Output, query: str | None) -> None:
+def emit_report(
+    report: Report, output: Output, query: str | None, *, show: Callable[[], Sequence[str]] | None = None
+) -> None:
     """Print a report, and fail the command when something is wrong.
+
+    Args:
+        report: the report.
+        output: the format that was asked for.
+        query: a JMESPath expression on its fields.
+        show: returns what a table shows; by default the report's own lines, made harmless.
 
     Raises:
         click.exceptions.Exit: with code 1, when the report is not ok.
     """
     if output.format == "table" and query is None:
-        for line in report.lines():
-            click.echo(escape(line))
+        for line in show() if show else map(escape, report.lines()):
+            click.echo(line)
     else:
         emit(fields(report), output, query)
     if not report.ok:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from runfolio.errors import RunNotFoundError
+
 if TYPE_CHECKING:
     from runfolio.history import History
     from runfolio.run import Run
@@ -58,9 +60,16 @@ def find_run(history: History, word: str, project: str | None = None) -> Run:
     """Return the run that a word names.
 
     Raises:
-        RunNotFoundError: there is none. The message names the word and the store.
+        RunNotFoundError: there is none. The message names the word, its note the store and how to look.
     """
-    return history.run(word, project=project)
+    try:
+        return history.run(word, project=project)
+    except RunNotFoundError as error:
+        here = "" if project or word.startswith("@") else f" (project {history.project!r})"
+        error.add_note(
+            f"Looked in {history.url}{here}: runfolio list shows its runs, with --project '*' those of all projects."
+        )
+        raise
 
 
 def find_runs(history: History, words: Sequence[str], project: str | None = None, *, least: int = 1) -> list[Run]:

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfolio.errors import FormatError, IndexDamagedError
+from runfolio.index import checkpoint
 from runfolio.index.checkpoint import Base, Checkpoint, dump, load
 from runfolio.index.encoding import decode, encode
 from runfolio.index.row import Row, apply, identical
@@ -19,7 +20,9 @@ RUN = "iris_1700000000000-abcde"
 WRITERS = ["main.0000000000000001", "main.0000000000000002", "rank1.0000000000000003", "foreign"]
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words)
-json_values = st.recursive(scalars, lambda one: st.lists(one, max_size=3) | st.dictionaries(words, one, max_size=3), max_leaves=6)
+json_values = st.recursive(
+    scalars, lambda one: st.lists(one, max_size=3) | st.dictionaries(words, one, max_size=3), max_leaves=6
+)
 times = st.datetimes().map(lambda moment: f"{moment.isoformat(timespec='microseconds')}+00:00")
 mappings = st.dictionaries(words, st.one_of(scalars, st.lists(scalars, max_size=3)), max_size=3)
 
@@ -31,10 +34,18 @@ def field(*usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 summaries = st.one_of(
     st.fixed_dictionaries(
-        {"kind": st.sampled_from(["float", "int", "bool", "str", "empty"]), "count": st.integers(1, 5), "last": scalars},
+        {
+            "kind": st.sampled_from(["float", "int", "bool", "str", "empty"]),
+            "count": st.integers(1, 5),
+            "last": scalars,
+        },
         optional={
-            "last_step": st.integers(0, 9), "list": st.booleans(), "min": scalars, "max": scalars,
-            "min_step": st.integers(0, 9), "truncated": st.integers(0, 9),
+            "last_step": st.integers(0, 9),
+            "list": st.booleans(),
+            "min": scalars,
+            "max": scalars,
+            "min_step": st.integers(0, 9),
+            "truncated": st.integers(0, 9),
         },  # fmt: skip
     ),
     json_values,
@@ -42,9 +53,18 @@ summaries = st.one_of(
 starts = st.fixed_dictionaries(
     {"uid": field(st.just("0" * 31 + "a")), "main": st.sampled_from(WRITERS)},
     optional={
-        "number": field(st.integers(1, 9)), "experiment": field(words), "name": field(words), "tags": field(st.lists(words)),
-        "argv": field(st.lists(words)), "created": field(times), "started": field(times), "params": field(mappings),
-        "properties": field(mappings), "snapshot": field(words), "archived": st.booleans(), "x-new": json_values,
+        "number": field(st.integers(1, 9)),
+        "experiment": field(words),
+        "name": field(words),
+        "tags": field(st.lists(words)),
+        "argv": field(st.lists(words)),
+        "created": field(times),
+        "started": field(times),
+        "params": field(mappings),
+        "properties": field(mappings),
+        "snapshot": field(words),
+        "archived": st.booleans(),
+        "x-new": json_values,
     },  # fmt: skip
 )
 ends = st.fixed_dictionaries(
@@ -61,7 +81,9 @@ edits = st.fixed_dictionaries(
     {"field": st.sampled_from(["name", "note", "archived", "tag:a", "x-b"]), "value": json_values,
      "stamp": st.integers(1, 9), "token": st.sampled_from(["aa", "bb"])},
 )  # fmt: skip
-attempts = st.fixed_dictionaries({"attempt": st.integers(2, 12), "main": st.sampled_from(WRITERS)}, optional={"x-new": json_values})
+attempts = st.fixed_dictionaries(
+    {"attempt": st.integers(2, 12), "main": st.sampled_from(WRITERS)}, optional={"x-new": json_values}
+)
 
 
 @st.composite
@@ -82,6 +104,7 @@ def rows(draw: st.DrawFn) -> Row:
     return row
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(rows(), min_size=1, max_size=3))
 def test_any_row_comes_back_from_a_checkpoint_as_it_went_in(some: list[Row]) -> None:
     named = [(f"iris_170000000000{place}-abcde", row) for place, row in enumerate(some)]
@@ -101,7 +124,8 @@ def test_an_ordinary_row_needs_no_patch(documents: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0.1, -0.0, math.nan, math.inf, 7, 2**53 + 1, 10**400, True, False, "0.5", "", [], [1, "a", 2.5, None], None, {}]
+    "value",
+    [0.1, -0.0, math.nan, math.inf, 7, 2**53 + 1, 10**400, True, False, "0.5", "", [], [1, "a", 2.5, None], None, {}],
 )
 def test_values_keep_their_kind(documents: Any, value: object) -> None:
     run_id = documents.run_id(1)
@@ -115,9 +139,16 @@ def test_values_keep_their_kind(documents: Any, value: object) -> None:
 def test_metadata_comes_back() -> None:
     before = Checkpoint(7, "w7", frozenset({"a", "b"}), Base(3, "w3"), Base(1, "w1"), CHECKPOINT.empty_table())
     after = load(dump(before), "index/x")
-    assert (after.seq, after.wid, after.held, after.base, after.before) == (7, "w7", {"a", "b"}, Base(3, "w3"), Base(1, "w1"))
+    assert (after.seq, after.wid, after.held, after.base, after.before) == (
+        7,
+        "w7",
+        {"a", "b"},
+        Base(3, "w3"),
+        Base(1, "w1"),
+    )
 
 
+@settings(deadline=None, max_examples=150)
 @given(st.integers(0, 10**9), st.integers(1, 255))
 def test_a_changed_byte_is_noticed_or_without_effect(place: int, bits: int) -> None:
     named = [("iris_1700000000000-abcde", Row(start={"uid": "u", "main": WRITERS[0], "note": "n" * 50}))]
@@ -127,10 +158,10 @@ def test_a_changed_byte_is_noticed_or_without_effect(place: int, bits: int) -> N
     try:
         read = load(bytes(damaged), "index/x")
         found = decode(read.table)
-    except (FormatError, ValueError, RecursionError):
+    except FormatError:
         return
-    if (read.seq, read.wid, read.held, read.base) == (1, "w", {"held"}, None):
-        assert identical(found, [named[0][1]]) or read.table.num_rows != 1
+    assert (read.seq, read.wid, read.held, read.base) == (1, "w", {"held"}, None)
+    assert identical(found, [named[0][1]])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 100, -1, -8, -100])
@@ -140,10 +171,10 @@ def test_a_torn_checkpoint_is_damaged(cut: int) -> None:
         load(whole[:cut], "index/x")
 
 
-def test_a_newer_format_is_told_from_damage() -> None:
-    whole = dump(Checkpoint(1, "w", frozenset(), None, None, CHECKPOINT.empty_table()))
-    newer = whole.replace(b"runfolio.format\x18\x011", b"runfolio.format\x18\x019")
-    assert newer != whole
+def test_a_newer_format_is_told_from_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", 9)
+    newer = dump(Checkpoint(1, "w", frozenset(), None, None, CHECKPOINT.empty_table()))
+    monkeypatch.undo()
     with pytest.raises(FormatError) as caught:
         load(newer, "index/x")
     assert not isinstance(caught.value, IndexDamagedError)

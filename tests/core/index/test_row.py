@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runfolio.index.row import Row, apply, identical, join, main_end, main_writer
@@ -16,7 +16,15 @@ WRITERS = ["main.0000000000000001", "main.0000000000000002", "rank1.000000000000
 
 
 def start(main: str, note: str) -> tuple[str, dict[str, Any]]:
-    return "start", {"format": 1, "wid": "u", "run": RUN, "uid": "u", "main": main, "note": note, "packages": {"a": "1"}}
+    return "start", {
+        "format": 1,
+        "wid": "u",
+        "run": RUN,
+        "uid": "u",
+        "main": main,
+        "note": note,
+        "packages": {"a": "1"},
+    }
 
 
 def attempt(number: int, main: str) -> tuple[str, dict[str, Any]]:
@@ -51,6 +59,7 @@ def applied(row: Row, some: list[tuple[str, dict[str, Any]]]) -> Row:
     return reduce(lambda held, entry: apply(held, *entry), some, row)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(entries, entries, entries, entries, deletes), max_size=12), st.data())
 def test_order_and_repetition_do_not_matter(some: list[tuple[str, dict[str, Any]]], data: st.DataObject) -> None:
     expected = applied({}, some)
@@ -58,14 +67,18 @@ def test_order_and_repetition_do_not_matter(some: list[tuple[str, dict[str, Any]
     assert identical(applied({}, data.draw(st.permutations([*some, *repeated]))), expected)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(entries, entries, entries, deletes), max_size=12), st.data())
-def test_a_row_is_the_join_of_the_rows_of_any_parts(some: list[tuple[str, dict[str, Any]]], data: st.DataObject) -> None:
+def test_a_row_is_the_join_of_the_rows_of_any_parts(
+    some: list[tuple[str, dict[str, Any]]], data: st.DataObject
+) -> None:
     """Parts may overlap, as checkpoints do when a fold is repeated."""
     parts = data.draw(st.lists(st.lists(st.sampled_from(some), max_size=6), max_size=4)) if some else []
     rows = [applied({}, part) for part in [*parts, some]]
     assert identical(reduce(join, data.draw(st.permutations(rows)), Row()), applied({}, some))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(entries, max_size=8), st.lists(entries, max_size=8))
 def test_a_tombstone_absorbs_what_comes_before_and_after(
     before: list[tuple[str, dict[str, Any]]], after: list[tuple[str, dict[str, Any]]]
@@ -74,6 +87,7 @@ def test_a_tombstone_absorbs_what_comes_before_and_after(
     assert deleted == {"deleted": True}
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 9), st.integers(0, 9))
 def test_the_later_change_is_kept(one: int, other: int) -> None:
     rows = [Row(changed=number) if number else Row() for number in (one, other)]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 import pytest
 
-from runfolio.query.terms import Term
+if TYPE_CHECKING:
+    from runfolio.query.terms import Term
 
 Row: TypeAlias = Mapping[str, object]
-"""One run: ``field:``, ``param:``, ``metric:`` and a name give a value; ``tags`` is a set; ``max:loss`` is a statistic."""
+"""One run: ``field:NAME``, ``param:NAME``, ``metric:NAME``, ``max:NAME`` hold values; ``tags`` is a set."""
 
 
 def value_of(row: Row, term: Term) -> object:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
@@ -39,8 +41,8 @@ _name = _text.filter(bool) | st.sampled_from(
     ["loss", "val/acc", "a.b", "and", "status", "params.x", "tag", "max", "x`y", "metrics"]
 )
 _number = st.floats() | st.integers(-3, 3).map(float) | st.sampled_from([0.0, -0.0, 0.5])
-_time = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
-_fields = {
+_time = st.integers(0, 3 * 10**15).map(lambda micros: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros))
+_fields: dict[str, list[str]] = {
     kind: [name for name, found in FIELDS.items() if found == kind and name != "status"]
     for kind in set(FIELDS.values())
 }
@@ -187,8 +189,8 @@ def _holds(node: Node, row: Row) -> bool | None:
             each = [_compare(_value_in(row, operand), "=", value) for value in values]
             return _negated(True if True in each else False if False in each else None, negated)
         case Like(operand, pattern, _, negated):
-            value = _value_in(row, operand)
-            return _negated(_like_match(value, pattern) if isinstance(value, str) else None, negated)
+            text = _value_in(row, operand)
+            return _negated(_like_match(text, pattern) if isinstance(text, str) else None, negated)
 
 
 def _negated(found: bool | None, negated: bool) -> bool | None:
@@ -200,21 +202,26 @@ def _value_in(row: Row, operand: Operand) -> object:
     return row.get(f"{key}:{operand.name}")
 
 
-def _compare(found: object, operator: str, value: object) -> bool | None:
+def _compare(found: Any, operator: str, value: Any) -> bool | None:
     if found is None or isinstance(found, str) != isinstance(value, str):
         return None
     if isinstance(value, float) and math.isnan(value):
-        return math.isnan(found) == (operator == "=")  # type: ignore[arg-type]
-    if isinstance(found, str):
-        found, value = found.encode(), value.encode()  # type: ignore[union-attr]
-    return {
+        return math.isnan(found) == (operator == "=")
+    found, value = _comparable(found), _comparable(value)
+    truth: dict[str, Callable[[], bool]] = {
         "=": lambda: found == value,
         "!=": lambda: found != value,
-        "<": lambda: found < value,  # type: ignore[operator]
-        "<=": lambda: found <= value,  # type: ignore[operator]
-        ">": lambda: found > value,  # type: ignore[operator]
-        ">=": lambda: found >= value,  # type: ignore[operator]
-    }[operator]()
+        "<": lambda: found < value,
+        "<=": lambda: found <= value,
+        ">": lambda: found > value,
+        ">=": lambda: found >= value,
+    }
+    return truth[operator]()
+
+
+def _comparable(value: object) -> Any:
+    """Arrow compares texts as UTF-8."""
+    return value.encode() if isinstance(value, str) else value
 
 
 def _like_match(text: str, pattern: str) -> bool:
@@ -226,7 +233,58 @@ def _like_match(text: str, pattern: str) -> bool:
 
 
 _fragment = st.sampled_from(
-    ["and", "or", "not", "in", "between", "like", "escape", "is", "null", "true", "nan", "inf", "(", ")", ",", "=", "!=", "<", "<=", ">", ">=", "-", "`a`", "'x'", '"y"', "5", ".9", "-1e3", "params.", "params.x", "tag:x", "tag:", "max(", "count(a)", "status", "created", "`val/acc`", "metrics.y", "asc", "desc", "'2026-01-01'", "``", "'", '"', "\\", "%", "\x00", "é", "�", "\n"]
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "between",
+        "like",
+        "escape",
+        "is",
+        "null",
+        "true",
+        "nan",
+        "inf",
+        "(",
+        ")",
+        ",",
+        "=",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "-",
+        "`a`",
+        "'x'",
+        '"y"',
+        "5",
+        ".9",
+        "-1e3",
+        "params.",
+        "params.x",
+        "tag:x",
+        "tag:",
+        "max(",
+        "count(a)",
+        "status",
+        "created",
+        "`val/acc`",
+        "metrics.y",
+        "asc",
+        "desc",
+        "'2026-01-01'",
+        "``",
+        "'",
+        '"',
+        "\\",
+        "%",
+        "\x00",
+        "é",
+        "�",
+        "\n",
+    ]
 )
 
 
@@ -238,10 +296,7 @@ _fragment = st.sampled_from(
 @settings(max_examples=600)
 def test_any_text_is_read_or_refused_with_a_query_error(text: str) -> None:
     for parse in (parse_where, parse_order_by, parse_columns):
-        try:
+        with suppress(QueryError):
             found = parse(text)
-        except QueryError as error:
-            assert str(error)
-        else:
             if isinstance(found, Where):
                 assert parse_where(str(found)) == found

@@ -135,7 +135,9 @@ def test_a_day_at_a_point_a_second(counted, make_spool, start_fields, make_pushe
     assert pusher.ledger.rows_stored > 86_400 - 1000
 
 
-@pytest.mark.parametrize("shape", [[1] * 400, [(i % 7) + 1 for i in range(400)], list(range(400, 0, -1)), [1, 1000] * 200])
+@pytest.mark.parametrize(
+    "shape", [[1] * 400, [(i % 7) + 1 for i in range(400)], list(range(400, 0, -1)), [1, 1000] * 200]
+)
 def test_live_segments_stay_few(memory, make_spool, start_fields, make_pusher, shape) -> None:
     """Whatever the flushes hold, the number of segments that readers need is logarithmic, and each row is sent a few times."""
     from runfolio.store.segments import _files, cover

@@ -24,10 +24,12 @@ def test_the_module_sys_is_there_without_an_import(start: Start) -> None:
 
 
 def test_its_failures_are_the_script_s_own(start: Start) -> None:
-    done = start("log_accuracy.py", "high")
+    done = start("fails.py")
     assert done.code == 1
-    assert "could not convert string to float: 'high'" in done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stderr
     assert "runfolio_plugins" not in done.stderr
+    assert done.run.status == "Failed"
+    assert done.value("before") == 1
 
 
 def test_a_guard_that_compares_the_logger_with_a_list(start: Start) -> None:

@@ -1,13 +1,16 @@
-"""Records as the SDK makes them, and the command line as a function."""
+"""Records as the SDK makes them, stores with runs in them, and the command line as a function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
 
+import runfolio
 from runfolio.records import FIELDS
 from runfolio_plugins.cli.program import build
 
@@ -41,8 +44,9 @@ def make_record() -> MakeRecord:
 
 
 @pytest.fixture
-def invoke() -> Invoke:
-    """Return a function that runs ``runfolio`` with arguments, in this process."""
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Return a function that runs ``runfolio`` with arguments, in this process, as the user who made the stores."""
+    monkeypatch.setenv("RUNFOLIO_USER", "ada")
 
     def run(*arguments: str, code: int | None = 0, **options: Any) -> Result:
         result = CliRunner().invoke(build(), list(arguments), **options)
@@ -52,3 +56,83 @@ def invoke() -> Invoke:
         return result
 
     return run
+
+
+class Filled(NamedTuple):
+    """A store with runs in it.
+
+    Attributes:
+        folder: where it is.
+        ids: of the runs of project "demo", oldest first.
+        other: the id of the run of the project "other one".
+    """
+
+    folder: Path
+    ids: list[str]
+    other: str
+
+    @property
+    def at(self) -> list[str]:
+        """The options that lead there."""
+        return ["--store", str(self.folder), "--project", "demo"]
+
+
+def fill(folder: Path) -> Filled:
+    """Make a store: four runs of "demo" with rates 10, 5, 2.5, 1.25, and one of another project and another user."""
+    ids = []
+    with runfolio.open_history(folder, project="demo") as history:
+        for place, accuracy in enumerate([0.6792452830188679, 0.98, 1.0, 0.0]):
+            rate = 10 / 2**place
+            with history.start_run(
+                params={"rate": rate, "opt": {"name": "adam"}},
+                tags=["even"] if place % 2 == 0 else [],
+                experiment="train.py" if place < 3 else "other.py",
+                script="train.py",
+                argv=["--rate", str(rate)],
+                name=f"run {place}",
+                system_metrics=False,
+            ) as run:
+                run.log("Accuracy", accuracy)
+                run.log("Regularization Rate", rate)
+                run.log_bytes("outputs/model.pkl", b"\0\x80" * 100 + bytes([place]))
+                run.log_bytes("logs/driver_log.txt", f"rate {rate}\nGröße\n".encode())
+                _extras(run, place)
+            ids.append(run.id)
+    with runfolio.open_history(folder, project="other one") as history, history.start_run(system_metrics=False) as run:
+        run.log("Accuracy", 0.5)
+    return Filled(folder, ids, run.id)
+
+
+def _extras(run: Any, place: int) -> None:
+    """Kinds that differ between runs, and a series whose best value is not its last."""
+    if place == 1:
+        run.log("mixed", "text\x1b[2J")
+        run.define_metric("loss", goal="min")
+        for step, loss in enumerate([3.0, 1.0, 2.0]):
+            run.log("loss", loss, step=step)
+    if place == 2:
+        run.log("mixed", [1.0, 2.0] * 100)
+        run.log("nan", math.nan)
+        run.log("system/cpu", 50.0)
+        run.log_bytes("outputs/plots/a.png", b"a")
+        run.log_bytes("outputs/plots/b/c.png", b"bc")
+    if place == 3:
+        run.log("mixed", 0.25)
+        run.log("status", "a metric named like a field")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """A store that the tests of a module only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("RUNFOLIO_USER", "ada")
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield fill(tmp_path_factory.mktemp("filled") / "store")
+
+
+@pytest.fixture
+def own(tmp_path: Path, invoke: Invoke) -> Filled:
+    """A store for one test, which may change it."""
+    return fill(tmp_path / "store")

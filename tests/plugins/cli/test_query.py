@@ -229,6 +229,6 @@ def test_no_query_over_mixed_records_raises_anything_else(mixed: list[dict[str, 
 
 def test_every_pair_of_kinds_in_every_function_that_orders(make_record: MakeRecord) -> None:
     for one, other in itertools.product(MIXED, repeat=2):
-        records = [make_record(m=one), make_record(m=other)]
+        records = plain([make_record(m=one), make_record(m=other)])
         for function in ("max_by", "min_by", "sort_by"):
-            search(f"{function}(@, &m)", plain(records))
+            search(f"{function}(@, &m)", records)

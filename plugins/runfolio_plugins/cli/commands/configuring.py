@@ -80,8 +80,8 @@ def trust(*, url: str | None, revoke: bool, listed: bool, output: Output, query:
     if listed:
         if url or revoke:
             raise click.UsageError("--list goes alone.")
-        approvals = [{"approved_utc": one.approved_utc, "url": one.url} for one in configuration.approved()]
-        emit(approvals, output, query, make_table=_approvals_table if approvals else None)
+        approvals = [{"url": one.url, "approved_utc": one.approved_utc} for one in configuration.approved()]
+        emit(approvals, output, query, make_table=_approvals_table if approvals else None, sort=False)
         if not approvals:
             note("no store is approved")
         return

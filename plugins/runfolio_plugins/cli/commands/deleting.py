@@ -42,13 +42,18 @@ def delete(
         for run in runs:
             click.echo(escape(_what_goes(run)), err=True)
         if not yes:
-            if not sys.stdin.isatty():
+            if not somebody_is_there():
                 raise click.UsageError("Nobody is there to be asked: --yes deletes without asking.")
             what = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
             click.confirm(f"Delete {what} for good?", abort=True, err=True)
         for run in runs:
             run.delete()
             click.echo(escape(f"Deleted {run.id}"))
+
+
+def somebody_is_there() -> bool:
+    """Whether there is a terminal to ask at."""
+    return sys.stdin.isatty()
 
 
 def _what_goes(run: Run) -> str:

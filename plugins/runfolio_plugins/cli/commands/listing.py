@@ -94,7 +94,7 @@ def list_runs(
         )
         records = runs.records()
         rows: list[object] = _picked(records, columns) if columns else [record.to_dict() for record in records]
-        emit(rows, output, query, make_table=_table if columns and rows else None)
+        emit(rows, output, query, make_table=_table if columns and rows else None, sort=not columns)
         if not rows:
             what = "archived run" if archived else "run"
             of = "of any project" if project == "*" else f"of the project {project or history.project!r}"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from runfolio_plugins.cli.cells import escape
 from runfolio_plugins.cli.emitting import note
+from runfolio_plugins.cli.formats import table_text
 from runfolio_plugins.cli.group import Command, CommandGroup
 from runfolio_plugins.cli.options import Output, debug_options, open_history, output_options, store_option
 from runfolio_plugins.cli.reports import emit_report
+from runfolio_plugins.cli.tables import Table
+
+if TYPE_CHECKING:
+    from runfolio.maintenance import UpkeepReport
+    from runfolio.store_check import CheckReport
+    from runfolio_plugins.cli.plain import Plain
 
 _STORE = """
 runfolio store info
@@ -32,6 +42,9 @@ runfolio store gc --delete
 """
 
 
+_LONG = 1000
+
+
 @click.group(cls=CommandGroup, examples=_STORE)
 def store() -> None:
     """Look after a store."""
@@ -47,8 +60,9 @@ def check(*, store: str | None, output: Output, query: str | None) -> None:
     Writes a few small objects below check/ and deletes them again. The exit code is 1 when something is missing that
     several writers need.
     """
-    with open_history(store, write=True, must_exist=False) as history:
-        emit_report(history.check(), output, query)
+    with open_history(store, write=True, must_exist=False, send_leftovers=False) as history:
+        report = history.check()
+        emit_report(report, output, query, show=lambda: _guarantees(report))
 
 
 @store.command("info", cls=Command, examples=_INFO)
@@ -58,7 +72,8 @@ def check(*, store: str | None, output: Output, query: str | None) -> None:
 def info(*, store: str | None, output: Output, query: str | None) -> None:
     """Count the runs, objects and bytes of the store."""
     with open_history(store) as history:
-        emit_report(history.info(), output, query)
+        report = history.info()
+        emit_report(report, output, query, show=lambda: _figures(report))
 
 
 @store.command("repair", cls=Command, examples=_REPAIR)
@@ -68,7 +83,8 @@ def info(*, store: str | None, output: Output, query: str | None) -> None:
 def repair(*, store: str | None, output: Output, query: str | None) -> None:
     """Rebuild the index from the run folders. Safe while others write and read."""
     with open_history(store, write=True) as history:
-        emit_report(history.repair(), output, query)
+        report = history.repair()
+        emit_report(report, output, query, show=lambda: _figures(report))
 
 
 @store.command("gc", cls=Command, examples=_GC)
@@ -82,4 +98,26 @@ def gc(*, delete: bool, store: str | None, output: Output, query: str | None) ->
         report = history.gc(dry_run=not delete)
         if not delete:
             note("nothing was deleted; --delete does it")
-        emit_report(report, output, query)
+        emit_report(report, output, query, show=lambda: _figures(report))
+
+
+def _guarantees(report: CheckReport) -> list[str]:
+    """What was tried, one line each, and what to do about what failed."""
+    rows: list[list[Plain]] = [
+        ["ok" if one.ok else "FAILED" if one.required else "failed", one.name, one.detail] for one in report.guarantees
+    ]
+    table = table_text(Table(["Result", "Guarantee", "Seen"], rows, whole=frozenset({"Guarantee"}), longest=_LONG))
+    remedies = [f"{one.name}: {one.remedy}" for one in report.guarantees if not one.ok]
+    verdict = "This store can be shared." if report.ok else "This store cannot be shared by several writers."
+    return [table, *map(escape, remedies), verdict]
+
+
+def _figures(report: UpkeepReport) -> list[str]:
+    """Objects by kind, then what was counted, then what needs attention."""
+    shown = []
+    if report.kinds:
+        kinds: list[list[Plain]] = [[kind, objects, size] for kind, (objects, size) in report.kinds.items()]
+        shown += [table_text(Table(["Kind", "Objects", "Bytes"], kinds)), ""]
+    figures: list[list[Plain]] = [[name, number] for name, number in report.figures.items()]
+    shown.append(table_text(Table(["What", "Number"], figures, whole=frozenset({"What"}))))
+    return [*shown, *map(escape, report.problems)]

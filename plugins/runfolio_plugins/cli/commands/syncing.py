@@ -23,5 +23,5 @@ def sync(*, store: str | None, output: Output, query: str | None) -> None:
 
     It may be repeated and interrupted: each value arrives once.
     """
-    with open_history(store, write=True, must_exist=False) as history:
+    with open_history(store, write=True, must_exist=False, send_leftovers=False) as history:
         emit_report(history.sync(), output, query)

@@ -1,0 +1,221 @@
+"""Runs and the processes that write them: exit, exceptions, signals, kills, forks, many writers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+import runfolio as rf
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+LOGGER = """
+    import os, signal, sys
+    import runfolio as rf
+    logger = rf.get_logger()
+    assert rf.get_logger() is logger is rf.current_run()
+    for value in range(100):
+        logger.log("loss", float(value), step=value)
+"""
+
+
+def test_a_plain_script_is_a_run(script: Script, history: rf.History) -> None:
+    done = script(LOGGER, "--rate", "1")
+    assert done.returncode == 0, done.stderr
+    run = history.last()
+    assert (run.status, run.number, run.arguments) == ("Completed", 1, ["--rate", "1"])
+    assert run.record.script_name == "script.py"
+    assert len(run.metric("loss").values()) == 100
+    lines = [line for line in done.stderr.splitlines() if line.startswith("runfolio:")]
+    assert len(lines) == 1
+    assert run.id in lines[0]
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "status", "reason"),
+    [
+        ("raise ValueError('boom')", 1, "Failed", "ValueError: boom"),
+        ("raise KeyboardInterrupt", -signal.SIGINT, "Canceled", "interrupted"),
+        ("os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, "Canceled", "interrupted"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM, "Canceled", "SIGTERM"),
+    ],
+)
+def test_how_a_script_ends_is_recorded(
+    script: Script, history: rf.History, ending: str, code: int, status: str, reason: str
+) -> None:
+    done = script(f"{LOGGER}\n    {ending}\n")
+    assert done.returncode == code
+    run = history.last()
+    assert run.status == status
+    assert len(run.metric("loss").values()) == 100
+    end = next(iter(history._reader.folder(run.id).ends.values()))  # noqa: SLF001 (the end record itself)
+    assert end["reason"] == reason
+    if status == "Failed":
+        assert "boom" in end["traceback"]
+        assert "runfolio" not in end["traceback"].replace("runfolio as rf", "")
+
+
+def test_handlers_of_the_script_are_chained(script: Script, history: rf.History) -> None:
+    code = """
+        import os, signal, sys
+        import runfolio as rf
+        signal.signal(signal.SIGTERM, lambda *_: print("mine") or sys.exit(5))
+        sys.excepthook = lambda *_: print("hook")
+        logger = rf.get_logger()
+        if len(sys.argv) > 1:
+            raise ValueError
+        os.kill(os.getpid(), signal.SIGTERM)
+    """
+    done = script(code)
+    assert (done.returncode, done.stdout) == (5, "mine\n")
+    assert history.last().status == "Canceled"
+    assert script(code, "raise").stdout == "hook\n"
+    assert history.last().status == "Failed"
+
+
+def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: rf.History) -> None:
+    done = script(f"{LOGGER}\n    logger.log_bytes('m.txt', b'x')\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    assert done.returncode == -signal.SIGKILL
+    first = history.sync()
+    assert len(first.completed) == 1
+    assert history.sync().lines() == ["nothing to send"]
+    run = history.last()
+    assert run.status == "Failed"
+    assert run.metric("loss").values() == [float(value) for value in range(100)]
+    assert run.artifacts["outputs/m.txt"].read_bytes() == b"x"
+
+
+def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:
+    done = script("""
+        import atexit, logging, signal, sys
+        before = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), logging.root.handlers[:])
+        registered = []
+        atexit.register = lambda function, *rest, **named: registered.append(function)
+        import runfolio as rf
+        with rf.open_history() as history, history.start_run() as run:
+            run.log("loss", 0.5)
+        with rf.start_run() as run:
+            run.log("loss", 0.5)
+        after = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), logging.root.handlers[:])
+        assert before == after
+        assert not [one for one in registered if one.__module__.startswith("runfolio")], registered
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_forked_child_writes_as_its_own_writer(script: Script, history: rf.History) -> None:
+    done = script("""
+        import os
+        import runfolio as rf
+        run = rf.get_logger()
+        run.log("parent", 1.0, step=0)
+        child = os.fork()
+        if child == 0:
+            for value in range(50):
+                run.log("child", float(value), step=value)
+            os._exit(0)
+        os.waitpid(child, 0)
+        run.log("parent", 2.0, step=1)
+    """)
+    assert done.returncode == 0, done.stderr
+    run = history.last()
+    assert run.metric("parent").values() == [1.0, 2.0]
+    assert run.metric("child").values() == [float(value) for value in range(50)]
+    assert len(set(run.metrics().column("writer").to_pylist())) == 2
+
+
+def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History) -> None:
+    done = script("""
+        import multiprocessing
+        import runfolio as rf
+
+        def work(number):
+            rf.get_logger().log("work", number)
+            return number
+
+        if __name__ == "__main__":
+            run = rf.get_logger()
+            with multiprocessing.get_context("fork").Pool(3) as pool:
+                assert sorted(pool.map(work, range(20), chunksize=1)) == list(range(20))
+            run.log("after", 1)
+    """)
+    assert done.returncode == 0, done.stderr
+    run = history.last()
+    assert sorted(run.metric("work").values()) == list(range(20))
+    assert run.metric("after").values() == [1]
+
+
+def test_threads_log_to_one_run(history: rf.History) -> None:
+    import threading  # noqa: PLC0415 (only here)
+
+    with history.start_run() as run:
+        threads = [
+            threading.Thread(target=lambda name=name: [run.log(name, float(i)) for i in range(500)] and None)
+            for name in "abcd"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for name in "abcd":
+        assert history.last().metric(name).values() == [float(i) for i in range(500)]
+        assert history.last().metric(name).steps() == list(range(500))
+
+
+def test_a_run_goes_on_as_another_attempt(history: rf.History) -> None:
+    with pytest.raises(ValueError, match="boom"), history.start_run() as run:
+        run.log("loss", 1.0)
+        run.log("loss", 2.0)
+        raise ValueError("boom")
+    assert history.run(run.id).status == "Failed"
+    with history.resume_run(run.id) as again:
+        again.log("loss", 3.0)
+        with pytest.raises(rf.RunStateError):
+            history.resume_run(run.id)
+    stored = history.run(run.id)
+    assert stored.status == "Completed"
+    assert stored.metric("loss").values() == [1.0, 2.0, 3.0]
+    assert stored.metric("loss").steps() == [0, 1, 2]
+
+
+def test_additional_writers_may_come_after_the_end(history: rf.History) -> None:
+    with history.start_run() as run:
+        run.log("loss", 1.0)
+    with history.attach(run.id, writer="rank1") as late:
+        late.log("late", 2.0)
+    stored = history.run(run.id)
+    assert stored.status == "Completed"
+    assert stored.metric("late").values() == [2.0]
+    assert stored.record.metrics["late"].value == 2.0
+
+
+def test_a_disabled_run_records_nothing(script: Script, store: str) -> None:
+    done = script(LOGGER, RUNFOLIO_MODE="disabled")
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(rf.StoreNotFoundError):
+        len(rf.open_history(store).runs())
+
+
+def test_an_offline_run_is_sent_by_sync(script: Script, history: rf.History) -> None:
+    assert script(LOGGER, RUNFOLIO_MODE="offline").returncode == 0
+    with pytest.raises(rf.StoreNotFoundError):
+        len(history.runs())
+    assert len(history.sync().completed) == 1
+    run = history.last()
+    assert (run.status, run.number) == ("Completed", 1)
+    assert len(run.metric("loss").values()) == 100
+
+
+def test_the_tracked_run_of_the_environment_is_joined(script: Script, history: rf.History) -> None:
+    run = history.start_run()
+    done = script(LOGGER, **run.child_environment())
+    assert done.returncode == 0, done.stderr
+    assert run.finish()
+    stored = history.run(run.id)
+    assert len(stored.metric("loss").values()) == 100
+    assert stored.status == "Completed"
+    assert len(history.runs()) == 1

@@ -1,7 +1,7 @@
-"""The index at 100,000 runs with 20 metrics each: bytes, requests, and the time of a list against the bare read of its Parquet.
+"""The index at 100,000 runs with 20 metrics each: bytes, requests, and the time of a list against a bare read.
 
-Run it with ``python benchmarks/index_scale.py``; ``--runs`` makes it smaller. Each line shows what was measured, the budget, and
-whether it holds.
+Run it alone: ``python benchmarks/index_scale.py``; ``--runs`` makes it smaller. Each line shows what was measured, the
+budget, and whether it holds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runfolio import layout
-from runfolio.ids import ALPHABET
+from runfolio.ids import ALPHABET, parse_run_id
 from runfolio.index.checkpoint import Base, Checkpoint, dump
 from runfolio.index.encoding import decode, encode
 from runfolio.index.folding import DELTA_SHARE, fold, own_columns
@@ -44,18 +44,19 @@ def documents(number: int, dice: random.Random, *, series: bool = False) -> tupl
     began = _time(number * 7.919 + dice.random())
     start = {
         "format": 1, "wid": uid, "uid": uid, "kind": "start", "run": run_id, "number": number + 1, "project": "iris",
-        "experiment": "train.py", "script": "train.py", "argv": ["--lr", repr(dice.random())], "name": None, "note": None,
-        "tags": [], "target": "local", "user_id": "ada", "main": main, "parent": None, "created": began, "started": began,
-        "host": dice.choice(["box", "gpu1", "gpu2"]), "properties": {"git_commit": f"{number // 50:040x}", "python": "3.11"},
-        "params": {"lr": dice.random(), "layers": dice.randint(1, 8)}, "snapshot": None, "mode": "online",
+        "experiment": "train.py", "script": "train.py", "argv": ["--lr", repr(dice.random())], "name": None,
+        "note": None, "tags": [], "target": "local", "user_id": "ada", "main": main, "parent": None, "created": began,
+        "started": began, "host": dice.choice(["box", "gpu1", "gpu2"]), "snapshot": None, "mode": "online",
+        "properties": {"git_commit": f"{number // 50:040x}", "python": "3.11"},
+        "params": {"lr": dice.random(), "layers": dice.randint(1, 8)},
     }  # fmt: skip
     end = {
         "format": 1, "wid": f"{uid}:{main}:0-20", "kind": "end", "run": run_id, "project": "iris", "writer": main,
         "main": True, "attempt": 1, "status": "Completed", "reason": None, "traceback": None, "exit_code": 0,
-        "ended": _time(number * 7.919 + 60 * dice.random()), "rows": METRICS,
-        "metrics": {f"metric/{place:02d}": _summary(dice, series=series) for place in range(METRICS)}, "params": {},
-        "summary": {}, "definitions": {}, "properties": {}, "files": 3, "bytes": dice.randint(1, 10**6),
-        "attachments": ["outputs/cm.png", "outputs/model.pkl", "outputs/roc.png"], "failed_uploads": [], "left_behind": [],
+        "ended": _time(number * 7.919 + 60 * dice.random()), "rows": METRICS, "params": {}, "summary": {},
+        "metrics": {f"metric/{place:02d}": _summary(dice, series=series) for place in range(METRICS)},
+        "definitions": {}, "properties": {}, "files": 3, "bytes": dice.randint(1, 10**6), "failed_uploads": [],
+        "attachments": ["outputs/cm.png", "outputs/model.pkl", "outputs/roc.png"], "left_behind": [],
     }  # fmt: skip
     return run_id, start, end
 
@@ -94,6 +95,7 @@ class Lines:
         self.missed = 0
 
     def show(self, what: str, measured: float, budget: float | None, unit: str = "") -> None:
+        """Print one line."""
         good = budget is None or measured <= budget
         self.missed += not good
         limit = "" if budget is None else f"  budget {budget:,.6g}{unit}  {'ok' if good else 'MISSED'}"
@@ -113,21 +115,24 @@ def best(call: Callable[[], object], times: int = 7) -> float:
 def listing(lines: Lines, table: pa.Table, extra: pa.Table) -> None:
     """Time and requests of a list, cold, of a full checkpoint and of one with a delta and a tail."""
     full = Checkpoint(1, "aa", frozenset(), None, None, own_columns(table))
-    both = overlay([table.slice(0, len(extra)), extra])
-    delta = Checkpoint(2, "bb", frozenset(), Base(1, "aa"), None, own_columns(both))
+    newest = overlay([table.slice(0, len(extra)), extra])
+    everywhere = table.take(pa.array(range(0, len(table), 10)))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / layout.checkpoint(1)
+        path, second = (Path(folder) / layout.checkpoint(number) for number in (1, 2))
         backend = LocalBackend(folder)
         backend.create(layout.checkpoint(1), dump(full))
         bare = best(lambda: pq.read_table(path))
         ours = best(lambda: Index(backend).refresh().table)
         lines.show(f"list {len(table):,} runs into Arrow / pq.read_table of the checkpoint", ours / bare, 2.0, "x")
         lines.show("  of which pq.read_table", bare * 1000, None, " ms")
-        backend.create(layout.checkpoint(2), dump(delta))
-        second = Path(folder) / layout.checkpoint(2)
-        bare = best(lambda: (pq.read_table(path), pq.read_table(second)))
-        ours = best(lambda: Index(backend).refresh().table)
-        lines.show(f"the same with a delta of {len(both):,} rows / read_table of both", ours / bare, 2.0, "x")
+        for what, rows in (("newest", newest), ("scattered", everywhere)):
+            delta = Checkpoint(2, "bb", frozenset(), Base(1, "aa"), None, own_columns(rows))
+            backend.put(layout.checkpoint(2), dump(delta))
+            bare = best(lambda: (pq.read_table(path), pq.read_table(second)))
+            ours = best(lambda: Index(backend).refresh().table)
+            lines.show(
+                f"the same with a delta of {len(rows):,} {what} rows / read_table of both", ours / bare, 2.0, "x"
+            )
     requests(lines, full, delta)
 
 
@@ -152,19 +157,14 @@ def requests(lines: Lines, full: Checkpoint, delta: Checkpoint) -> None:
     counting.reset()
     view = Index(counting).refresh()
     assert view.unfolded == 1500
-    others = [
-        request for request in counting.requests if not request.key.startswith("log/2") and request.operation == "get"
-    ]
-    lists = counting.counts()["list"]
-    lines.show(
-        "LIST and index requests with 1,500 unfolded entries", lists + len([r for r in others if "index/" in r.key]), 8
-    )
+    spent = [one for one in counting.requests if one.operation == "list" or one.key.startswith(layout.INDEX)]
+    lines.show("LIST and index requests with 1,500 unfolded entries", len(spent), 8)
 
 
 def _announce(backend: MemoryBackend, run_id: str, start: dict[str, Any], end: dict[str, Any] | None = None) -> None:
     for document in (start, end):
         if document is not None:
-            moment = int(run_id.rsplit("_", 1)[1].split("-")[0]) * 1000 + (document is end)
+            moment = parse_run_id(run_id).milliseconds * 1000 + (document is end)
             name = layout.EntryName(moment, run_id, document["kind"], start["main"])
             backend.put(layout.entry(name), encode_document(entry_document(document)))
 
@@ -172,8 +172,9 @@ def _announce(backend: MemoryBackend, run_id: str, start: dict[str, Any], end: d
 def written(lines: Lines, runs: int, table: pa.Table) -> None:
     """Index bytes written per run, from the sizes of real checkpoints and the rules by which folds happen.
 
-    Runs start and end, `AT_ONCE` at a time, each in a process of its own, so each draws its own threshold and looks at the log once,
-    when it ends. `plain` counts all entries in the log, as when the store keeps no times; otherwise those since the last fold.
+    Runs start and end, `AT_ONCE` at a time, each in a process of its own, so each draws its own threshold and looks at
+    the log once, when it ends. `plain` counts all entries in the log, as when the store keeps no times; otherwise those
+    since the last fold.
     """
     names = frozenset(f"1700000000000000-iris_1700000000000-abcde-start-main.{place:016x}" for place in range(300))
     sizes = {}
@@ -258,7 +259,8 @@ def main() -> int:
     lines.show(f"seconds to make the rows of {runs:,} runs from documents", time.perf_counter() - began, None, " s")
     assert table.column("rest").null_count == runs, "an ordinary run needs no patch"
     some = table.slice(runs // 2, 100)
-    assert encode(list(zip(some.column(ID).to_pylist(), decode(some), strict=True))).equals(own_columns(some)) or True
+    again = encode(zip(some.column(ID).to_pylist(), decode(some), strict=True))
+    assert decode(again) == decode(some)
     assert positions(table, [some.column(ID)[0].as_py()]) == {some.column(ID)[0].as_py(): runs // 2}
     whole = dump(Checkpoint(1, "aa", frozenset(), None, None, own_columns(table)))
     lines.show("bytes a run of a checkpoint, 20 metrics of one random value", len(whole) / runs, 400)

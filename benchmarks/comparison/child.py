@@ -1,4 +1,4 @@
-"""One measurement in the environment of one tracker: ``python child.py MODE TRACKER FOLDER COUNT``. Prints one line of JSON.
+"""One measurement in the environment of one tracker: ``python child.py MODE TRACKER FOLDER COUNT``. Prints JSON.
 
 Imports nothing but the standard library before the tracker, so that it runs in every environment.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 
 def bare_writes(folder: Path, points: int) -> float:
-    """Seconds for one `os.write` of a packed record of 24 bytes for each point: what no tracker that keeps points can beat."""
+    """Seconds for one `os.write` of a packed 24-byte record for each point, which no tracker can beat."""
     pack = struct.Struct("<qdq").pack
     handle = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     write = os.write

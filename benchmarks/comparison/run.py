@@ -1,6 +1,7 @@
-"""Compares Runfolio with other trackers on this machine, each in its own environment: ``python benchmarks/comparison/run.py``.
+"""Compares Runfolio with other trackers on this machine, each in its own environment.
 
-Everything is measured in one go, because only ratios of one machine at one time mean something. See README.md for what is measured.
+Everything is measured in one go, because only ratios of one machine at one time mean something. See README.md for what
+is measured. ``python benchmarks/comparison/run.py``
 """
 
 from __future__ import annotations

@@ -152,18 +152,19 @@ class ActiveRun(Run):
         contents = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
         return self._recorder.stage_bytes(media.file_path(name), contents, media_type=media.media_type(name))
 
-    def store_files(self, files: Iterable[tuple[Path, str]]) -> FilesReport:
+    def store_files(self, files: Iterable[tuple[Path, str]], *, unlimited: bool = False) -> FilesReport:
         """Store existing files now, without a copy on the way: for a launcher that keeps the folder.
 
         A file over the configured limit is named in the record and not stored.
 
         Args:
             files: each file with its path in the run (``outputs/…`` or ``logs/…``).
+            unlimited: store files of any size, such as the logs of the run.
 
         Returns:
             What is stored, what is not and why, and what waits for ``runfolio sync``.
         """
-        return self._recorder.store_files(files)
+        return self._recorder.store_files(files, unlimited=unlimited)
 
     def define_metric(self, name: str, *, goal: str) -> None:
         """Say what is good for a metric: ``goal="max"`` or ``"min"``. Gives "best" a meaning everywhere.

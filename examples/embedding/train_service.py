@@ -1,4 +1,4 @@
-"""Another tool keeps its history with Runfolio, in a store of its own, in ten lines: ``python train_service.py STORE``."""
+"""Another tool keeps its history with Runfolio, in a store of its own: ``python train_service.py STORE``."""
 
 import sys
 from collections.abc import Mapping
@@ -7,7 +7,10 @@ import runfolio as rf
 
 
 def recorded(store: str, job: str, settings: Mapping[str, float]) -> str:
-    with rf.open_history(store) as history, history.start_run(project="service", experiment=job, params=settings) as run:
+    with (
+        rf.open_history(store) as history,
+        history.start_run(project="service", experiment=job, params=settings) as run,
+    ):
         for step in range(100):
             run.log("loss", settings["start"] / (1 + step * settings["rate"]), step=step)
         run.summary["converged"] = True

@@ -1,12 +1,12 @@
 """A PyTorch training loop in several processes that write to one run: ``python train_ranks.py --ranks 2``.
 
-The first process starts the run and logs what is true for all. Each rank attaches to it as a writer of its own, so that no process
-waits for another one, and a rank that is killed loses nothing that it logged.
+The first process starts the run and logs what is true for all. Each rank attaches to it as a writer of its own, so
+that no process waits for another one, and a rank that is killed loses nothing that it logged.
 """
 
 import argparse
-import os
 import tempfile
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -39,7 +39,7 @@ def train(rank: int, ranks: int, meeting: str, run_id: str, settings: argparse.N
                 run.log("loss", (mean / ranks).item(), step=step)
         if rank == 0:
             with tempfile.TemporaryDirectory() as folder:
-                weights = os.path.join(folder, "weights.pt")
+                weights = Path(folder, "weights.pt")
                 torch.save(model.module.state_dict(), weights)
                 run.log_artifact(weights, name="models/weights.pt")
     dist.destroy_process_group()
@@ -54,7 +54,7 @@ def main() -> None:
 
     with rf.start_run(project="ranks", params=vars(settings)) as run, tempfile.TemporaryDirectory() as folder:
         run.define_metric("loss", goal="min")
-        meeting = os.path.join(folder, "meeting")
+        meeting = str(Path(folder, "meeting"))
         mp.spawn(train, args=(settings.ranks, meeting, run.id, settings), nprocs=settings.ranks)
     print(f"run {run.id}")
 

@@ -26,7 +26,10 @@ def main() -> int:
     with rf.open_history(read_only=True) as history:
         runs = history.runs(experiment="train.py", where="max(loss) is not null", order_by="loss")
         for run in runs:
-            print(f"{run.short_id}  rate {run.record.params['rate']:<5} momentum {run.record.params['momentum']:<4}", end="  ")
+            print(
+                f"{run.short_id}  rate {run.record.params['rate']:<5} momentum {run.record.params['momentum']:<4}",
+                end="  ",
+            )
             print(f"loss {run.metric('loss').values()[-1]:.5f}")
         best = history.best("loss")
         print(f"best: {best.id} with {dict(best.record.params)}")

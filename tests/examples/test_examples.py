@@ -144,7 +144,9 @@ def test_pytorch(copy: Copy) -> None:
         assert losses["loss"][-1] < losses["loss"][0] / 10
         assert losses["loss"][0] == pytest.approx((losses["rank0/loss"][0] + losses["rank1/loss"][0]) / 2)
         table = one.metrics(["rank0/loss", "rank1/loss"])
-        writers = {(name, key.split(".")[0]) for name, key in zip(*map(list, (
-            table["name"].to_pylist(), table["writer"].to_pylist())), strict=True)}
+        writers = {
+            (name, key.split(".")[0])
+            for name, key in zip(*map(list, (table["name"].to_pylist(), table["writer"].to_pylist())), strict=True)
+        }
         assert writers == {("rank0/loss", "rank0"), ("rank1/loss", "rank1")}
         assert "outputs/models/weights.pt" in {artifact.path for artifact in one.artifacts.list()}

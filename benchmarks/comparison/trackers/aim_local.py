@@ -16,9 +16,7 @@ def start(folder: Path) -> tuple[Callable[[float, int], object], Callable[[], ob
     """Return what logs one point of a fresh run, and what finishes the run."""
     os.environ["AIM_TELEMETRY_OPT_OUT"] = "1"
     aim: Any = importlib.import_module("aim")
-    run = aim.Run(
-        repo=str(folder), system_tracking_interval=None, capture_terminal_logs=False, log_system_params=False
-    )
+    run = aim.Run(repo=str(folder), system_tracking_interval=None, capture_terminal_logs=False, log_system_params=False)
     track = run.track
     return lambda value, step: track(value, name="loss", step=step), run.close
 

@@ -26,9 +26,7 @@ def _open(folder: Path) -> Any:
     return mlflow
 
 
-def start(
-    folder: Path, *, synchronous: bool = True
-) -> tuple[Callable[[float, int], object], Callable[[], object]]:
+def start(folder: Path, *, synchronous: bool = True) -> tuple[Callable[[float, int], object], Callable[[], object]]:
     """Return what logs one point of a fresh run, and what finishes the run."""
     mlflow = _open(folder)
     mlflow.start_run()

@@ -38,9 +38,7 @@ def count(folder: Path) -> int:
             record = messages.Record()
             record.ParseFromString(body)
             if record.HasField("history"):
-                found += any(
-                    item.key == "loss" or list(item.nested_key) == ["loss"] for item in record.history.item
-                )
+                found += any(item.key == "loss" or list(item.nested_key) == ["loss"] for item in record.history.item)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from runfolio.config.origins import Origin
@@ -82,12 +81,12 @@ def _merged(layers: Sequence[Layer], project: Project, start: Path, notes: Seque
         values["spool"] = str(start / Path(spool).expanduser())
     return Settings(
         **cast("dict[str, Any]", values),
-        stores=MappingProxyType(stores),
+        stores=stores,
         root=project.root,
         project_file=project.file,
         start=start,
         notes=tuple(notes),
-        origins=MappingProxyType(origins),
+        origins=origins,
     )
 
 

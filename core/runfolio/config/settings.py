@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 Mode: TypeAlias = Literal["online", "offline", "disabled"]
 DEFAULT_ARTIFACT_LIMIT: Final = 512 * 1024 * 1024
 
-_NO_STORES: Final[Mapping[str, StoreProfile]] = MappingProxyType({})
-
 
 class Setting(NamedTuple):
     """What is known of one setting.
@@ -95,7 +93,7 @@ class Settings:
     flush_interval: float = _setting(
         readers.seconds,
         "Seconds between two writes of new values to the store, at least; the interval grows during long runs.",
-        default=15.0,
+        default=2.0,
     )
     beat_interval: float = _setting(
         readers.seconds,
@@ -131,7 +129,7 @@ class Settings:
     output_limit: int | None = _setting(
         readers.whole, "How many runs `runfolio list` shows at most. By default all.", key="output.limit"
     )
-    stores: Mapping[str, StoreProfile] = field(default_factory=lambda: _NO_STORES)
+    stores: Mapping[str, StoreProfile] = field(default_factory=dict)
     """Stores that have a name: `[stores.NAME]` with `url`, `options` and `single_writer`."""
     root: Path = field(default_factory=Path.cwd)
     """The folder of the project."""

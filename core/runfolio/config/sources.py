@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, cast
 
 from runfolio.config import readers
@@ -199,4 +198,4 @@ def _profile(name: str, table: object, origin: Origin, where: str) -> StoreProfi
         raise ConfigurationError(
             f"{where}.single_writer is wrong: expected true or false", key=f"{where}.single_writer"
         )
-    return StoreProfile(name, url, MappingProxyType(dict(options)), single, origin)
+    return StoreProfile(name, url, dict(options), single, origin)

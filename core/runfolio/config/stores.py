@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
-_NO_OPTIONS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class StoreProfile:
 
     name: str
     url: str
-    options: Mapping[str, object] = field(default_factory=lambda: _NO_OPTIONS)
+    options: Mapping[str, object] = field(default_factory=dict)
     single_writer: bool = False
     origin: Origin = field(default_factory=lambda: Origin("default"))
 
@@ -58,7 +56,7 @@ class StoreAddress:
     """
 
     url: str
-    options: Mapping[str, object] = field(default_factory=lambda: _NO_OPTIONS)
+    options: Mapping[str, object] = field(default_factory=dict)
     origin: Origin = field(default_factory=lambda: Origin("argument"))
     name: str | None = None
     single_writer: bool = False

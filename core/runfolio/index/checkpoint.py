@@ -127,7 +127,7 @@ def load(data: bytes, key: str) -> Checkpoint:
         )
     try:
         if metadata["check"] != _check(metadata, table):
-            raise ValueError("the footer is not the one that was written")
+            raise ValueError("the footer is not the one that was written")  # noqa: TRY301 (one message for all damage)
         return Checkpoint(
             seq=int(metadata["seq"]),
             wid=metadata["wid"],

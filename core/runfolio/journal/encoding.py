@@ -52,6 +52,8 @@ def _quick_list(value: object) -> list[Scalar] | None:
     """The elements of a list or of a 1-D array of numbers, without a look at each one in Python."""
     elements: object = value
     if value.__class__ is not list:
+        if hasattr(value, "to_numpy"):  # a Series has an index that would be lost: `sequence` says what to do
+            return None
         shape, tolist = getattr(value, "shape", None), getattr(value, "tolist", None)
         if not (isinstance(shape, tuple) and len(shape) == 1 and callable(tolist)) or shape[0] > MAX_LIST:
             return None

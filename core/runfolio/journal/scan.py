@@ -148,7 +148,8 @@ def _extended_at(data: memoryview, at: int, salt: int, *, verify: bool) -> Exten
     if size > len(data) - at:
         return size
     payload = data[at + HEADER_SIZE : at + HEADER_SIZE + length]
-    if verify and crc32(payload, salt) != payload_crc:
+    # A frame cut within its padding is no frame: what follows at once is the next record.
+    if verify and (crc32(payload, salt) != payload_crc or any(data[at + HEADER_SIZE + length : at + size])):
         return 0
     return Extended(kind, name, payload)
 

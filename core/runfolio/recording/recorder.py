@@ -163,7 +163,7 @@ class Recorder:
         self._wake()
         return pending
 
-    def store_files(self, files: Iterable[tuple[Path, str]]) -> FilesReport:
+    def store_files(self, files: Iterable[tuple[Path, str]], *, unlimited: bool) -> FilesReport:
         """Send existing files now, in the caller's thread."""
         self._here()
         for source, path in files:
@@ -172,7 +172,7 @@ class Recorder:
         if self.mode == "online":
             try:
                 self._connect()
-                report.problems = self._push_files()
+                report.problems = self._push_files(unlimited=unlimited)
             except (RunfolioError, OSError) as error:
                 self._flusher.trouble(error)
         report.waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files if state.staged["path"] not in report.problems]
@@ -256,13 +256,13 @@ class Recorder:
             pusher.beat()
         return pusher.pause
 
-    def _push_files(self) -> dict[str, str]:
+    def _push_files(self, *, unlimited: bool = False) -> dict[str, str]:
         """Store the staged files. Returns what could not be stored, with the reason."""
         ledger = self.pusher.ledger
         waiting = ledger.pending_files
         if not waiting:
             return {}
-        problems = {one["path"]: one["reason"] for one in self.pusher.push_files()}
+        problems = {one["path"]: one["reason"] for one in self.pusher.push_files(unlimited=unlimited)}
         backend = self.history._connection.backend  # noqa: SLF001
         for state in waiting:
             if state.stored is None:

@@ -94,9 +94,9 @@ def numbers(values: pa.Array) -> dict[str, pa.Array]:
     extremes = pc.min_max(values).as_py()
     if len(values) and (extremes["max"] > EXACT_INT or extremes["min"] < -EXACT_INT):
         # Compared in int64: float64 has no neighbour of 2^53 + 1 to tell it from.
-        large = pc.greater(values, EXACT_INT)
+        large = pc.greater(values, pa.scalar(EXACT_INT, values.type))
         if extremes["min"] < -EXACT_INT:
-            large = pc.or_(large, pc.less(values, -EXACT_INT))
+            large = pc.or_(large, pc.less(values, pa.scalar(-EXACT_INT, values.type)))
         columns["text"] = pc.if_else(large, pc.cast(values, pa.string()), pa.scalar(None, pa.string()))
     return columns
 

@@ -130,12 +130,15 @@ class Pusher:
             self._beats += 1
             beating.beat(self._desk, self.spooled, self._beats)
 
-    def push_files(self) -> list[dict[str, str]]:
-        """Store the staged files and the manifest. Returns what could not be stored; those are tried again by the next call."""
+    def push_files(self, *, unlimited: bool = False) -> list[dict[str, str]]:
+        """Store the staged files and the manifest. Returns what could not be stored; those are tried again by the next call.
+
+        Args:
+            unlimited: store files of any size.
+        """
+        largest = None if unlimited else self._largest_file
         with self._requests:
-            return artifacts.push_files(
-                self._desk, self.spooled.run_id, largest=self._largest_file, progress=self._progress
-            )
+            return artifacts.push_files(self._desk, self.spooled.run_id, largest=largest, progress=self._progress)
 
     def edit(
         self,

@@ -1,8 +1,8 @@
 """Lets scripts written for Azure ML Workbench run unmodified: `azureml.logging` and what they expect around it.
 
-The package ``azureml`` itself is in the folder `shim_folder`, so that installing Runfolio puts no top-level ``azureml`` into an
-environment. ``runfolio run`` adds the folder to the module path of the script; for plain ``python`` there is the small distribution
-``runfolio-azureml``.
+The package ``azureml`` itself is in the folder `shim_folder`, so that installing Runfolio puts no top-level
+``azureml`` into an environment. ``runfolio run`` adds the folder to the module path of the script; for plain
+``python`` there is the small distribution ``runfolio-azureml``.
 """
 
 from __future__ import annotations

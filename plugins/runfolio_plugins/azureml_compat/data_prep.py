@@ -16,8 +16,10 @@ _KINDS: Final = (".csv", ".tsv", ".parquet")
 def run(package_path: str, dataflow_idx: int = 0, spark: bool = False, **_others: object) -> pd.DataFrame:
     """Return the table that a data flow of a package gave.
 
-    The steps of a package cannot be executed without Workbench. The table is read from a file beside the package to which it was
-    exported: ``iris.dprep.csv`` for ``iris.dprep`` (``.tsv`` and ``.parquet`` are read too), ``iris.dprep.1.csv`` for its second
+    The steps of a package cannot be executed without Workbench. The table is read from a file beside the package to
+    which it was
+    exported: ``iris.dprep.csv`` for ``iris.dprep`` (``.tsv`` and ``.parquet`` are read too), ``iris.dprep.1.csv`` for
+        its second
     data flow. The data source of a package is never taken in its place: it is the table *before* the steps.
 
     Args:
@@ -31,13 +33,15 @@ def run(package_path: str, dataflow_idx: int = 0, spark: bool = False, **_others
         MissingDependencyError: pandas is not installed.
     """
     if spark:
-        raise ConfigurationError("azureml.dataprep gives pandas tables here, no Spark tables: call run(..., spark=False)")
+        raise ConfigurationError(
+            "azureml.dataprep gives pandas tables here, no Spark tables: call run(..., spark=False)"
+        )
     stem = f"{package_path}.{dataflow_idx}" if dataflow_idx else package_path
     found = next((path for kind in _KINDS if (path := Path(f"{stem}{kind}")).is_file()), None)
     if found is None:
         raise NotFoundError(
-            f"The data flow {dataflow_idx} of {package_path!r} cannot be executed without Workbench, and there is no table "
-            f"'{stem}.csv' to read in its place: save the flow's result there (.tsv and .parquet are read too)",
+            f"The data flow {dataflow_idx} of {package_path!r} cannot be executed without Workbench, and there is "
+            f"no table '{stem}.csv' to read instead: save the flow's result there (.tsv and .parquet are read too)",
             key=f"{stem}.csv",
         )
     return _read(found)
@@ -47,7 +51,9 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         import pandas as pd  # noqa: PLC0415 (only scripts that ask for a table need it)
     except ImportError as error:
-        raise MissingDependencyError("azureml.dataprep needs a package that is not installed: pip install pandas") from error
+        raise MissingDependencyError(
+            "azureml.dataprep needs a package that is not installed: pip install pandas"
+        ) from error
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")

@@ -7,14 +7,14 @@ import sys
 from typing import Final
 
 _SCRIPTS: Final = ("__main__", "__mp_main__")
-"""What a script's module is called: when it is started, and while a spawned worker process of a pool imports it again."""
+"""A script's module: when it is started, and while a spawned worker process of a pool imports it again."""
 
 
 def lend_sys_and_os() -> None:
     """Make `sys` and `os` usable in the running script without an import, as scripts of Workbench rely on.
 
-    Only the script's own module gets the names, and only where it has not bound them to something else: modules that it imports,
-    and ``builtins``, stay as they are, so that nothing outside the script can come to depend on this.
+    Only the script's own module gets the names, and only where it has not bound them to something else: modules that
+    it imports, and ``builtins``, stay as they are, so that nothing outside the script can come to depend on this.
     """
     for name in _SCRIPTS:
         script = sys.modules.get(name)

@@ -1,6 +1,7 @@
 """`azureml.logging`: the logger of Workbench, writing to the current run of Runfolio.
 
-Scripts of that time cannot be expected to follow our rules, so this logger takes what `run.log` refuses (docs/workbench.md, "Values").
+Scripts of that time cannot be expected to follow our rules, so this logger takes what `run.log` refuses
+(docs/workbench.md, "Values").
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from runfolio.names import MAX_NAME_CHARACTERS, validate_name
 from runfolio_plugins.azureml_compat.script_namespace import lend_sys_and_os
 
 WAIT_SECONDS: Final = 60.0
-"""How long `ScriptRunRequest.wait` waits unless told: storage trouble must not hang a script that never heard of time-outs."""
+"""How long `ScriptRunRequest.wait` waits unless told: storage trouble must not hang a script."""
 _DEEPEST: Final = 8
 
 
@@ -67,7 +68,8 @@ class ScriptRunRequest:
 class WorkbenchLogger:
     """Logs to the current run: the tracked one, or one that is started for this process at the first call.
 
-    Loggers hold nothing. Any number of them write to the same run, and they may be stored on objects, pickled, and used in pools.
+    Loggers hold nothing. Any number of them write to the same run, and they may be stored on objects, pickled, and
+    used in pools.
     """
 
     __slots__ = ()
@@ -75,8 +77,8 @@ class WorkbenchLogger:
     def log(self, name: str, value: Any) -> ScriptRunRequest:
         """Log a value of any type under a name.
 
-        Numbers, bools, texts and lists or 1-D arrays of them are stored as they are. A mapping or DataFrame becomes one metric for each
-        entry or column, ``name.entry``; anything else is stored as its text, with a warning.
+        Numbers, bools, texts and lists or 1-D arrays of them are stored as they are. A mapping or DataFrame becomes
+        one metric for each entry or column, ``name.entry``; anything else is stored as its text, with a warning.
 
         Returns:
             An object whose `wait` blocks until the value is in the store.
@@ -84,7 +86,7 @@ class WorkbenchLogger:
         legal = _legal_name(name)
         return ScriptRunRequest(legal, _log(runfolio.get_logger(), legal, value))
 
-    def upload(self, artifact_path: str, contents: str) -> ScriptRunRequest:
+    def upload(self, artifact_path: str, contents: str | bytes) -> ScriptRunRequest:
         """Store a text as an artifact of the run.
 
         Args:
@@ -96,17 +98,14 @@ class WorkbenchLogger:
             InvalidKeyError: the path leaves the run's folder or has a part that no artifact may have.
         """
         if isinstance(contents, str):
-            data = contents.encode("utf-8", "surrogateescape")
             _warn_of_file_name(contents)
-        elif isinstance(contents, (bytes, bytearray)):
-            data = bytes(contents)
-        else:
+        elif not isinstance(contents, bytes):
             raise InvalidValueError(
                 f"upload takes the contents of an artifact as a text, not {type(contents).__name__}: "
                 "to store a file, write it into the folder 'outputs'"
             )
         path = str(artifact_path).replace("\\", "/").removeprefix("./")
-        return ScriptRunRequest(path, [runfolio.get_logger().log_bytes(path, data)])
+        return ScriptRunRequest(path, [runfolio.get_logger().log_bytes(path, contents)])
 
 
 def get_azureml_logger() -> WorkbenchLogger:

@@ -85,7 +85,7 @@ class Farewell:
                 self.run.set_properties({"SkippedOutputs": skipped})
             reason = f" ({outcome.reason})" if outcome.reason else ""
             self.story.tell(f"the run ends as {outcome.status}{reason}, exit code {outcome.exit_code}")
-            report = self.run.store_files([pair for pair in logs if pair[0].exists()], limit=None)
+            report = self.run.store_files([pair for pair in logs if pair[0].exists()], unlimited=True)
             self.unsent = bool(report.waiting)
         except (RunfolioError, OSError) as error:
             # Our own trouble must not hide how the script ended.

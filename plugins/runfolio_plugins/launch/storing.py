@@ -88,7 +88,7 @@ class Capturer:
             return found
 
     def _store(self, plan: CapturePlan, found: Stored) -> None:
-        report = self._run.store_files(plan.files, limit=self._limit or None)
+        report = self._run.store_files(plan.files)
         wanted = {target for _, target in plan.files}
         found.problems = {path: reason for path, reason in report.problems.items() if path in wanted}
         found.waiting = [path for path in report.waiting if path in wanted]
@@ -169,6 +169,6 @@ class LogSender:
                 self._sent[target] = size
         if grown:
             try:
-                self._run.store_files(grown, limit=None)
+                self._run.store_files(grown, unlimited=True)
             except Exception as error:  # noqa: BLE001 (a thread's top; the end of the run sends the logs anyway)
                 self._story.tell(f"the logs could not be sent: {error!r}")

@@ -1,7 +1,8 @@
-"""Samples CPU, memory, disk, network, the run's processes and NVIDIA GPUs while a run goes on: metrics named ``system/…``.
+"""Samples CPU, memory, disk, network, the run's processes and NVIDIA GPUs: metrics named ``system/…``.
 
-On unless `start_run(system_metrics=False)` or the setting ``system_metrics.enabled`` turns it off; ``system_metrics.interval`` says how
-often. Only the main writer of a run samples, so that a machine is measured once, whatever number of processes writes to the run.
+On unless `start_run(system_metrics=False)` or the setting ``system_metrics.enabled`` turns it off;
+``system_metrics.interval`` says how often. Only the main writer of a run samples, so that a machine is measured once,
+whatever number of processes writes to the run.
 """
 
 from __future__ import annotations

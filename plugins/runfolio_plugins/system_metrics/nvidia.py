@@ -78,7 +78,7 @@ class NvidiaSmi:
 
 
 def parse_nvidia_smi(text: str) -> dict[str, float | int]:
-    """Return the metrics of what nvidia-smi printed for our query. Values it does not know, such as ``[N/A]``, are left out."""
+    """Return the metrics of what nvidia-smi printed for our query. Unknown values (``[N/A]``) are left out."""
     found: dict[str, float | int] = {}
     for line in text.splitlines():
         words = [word.strip() for word in line.split(",")]

@@ -12,6 +12,9 @@ from runfolio_plugins.system_metrics.disk_usage import used_and_total
 
 _SECTOR: Final = 512
 """Bytes of a sector in ``diskstats``, whatever the device's own sectors are."""
+_READ: Final = 5
+_WRITTEN: Final = 9
+"""Where a line of ``diskstats`` has the sectors read and written."""
 _NOT_DISKS: Final = ("loop", "ram", "zram", "dm-", "md")
 """Devices that are no hardware, or stand on disks that are counted already."""
 
@@ -75,7 +78,7 @@ class ProcSource:
     def _cpu(self) -> tuple[float | None, float | None]:
         for line in self._lines("stat"):
             if line.startswith("cpu "):
-                # user nice system idle iowait irq softirq steal; the guests' time after them is contained in user and nice.
+                # user nice system idle iowait irq softirq steal. The guests' time after them is in user and nice already.
                 times = [int(word) / self._ticks for word in line.split()[1:9]]
                 idle = sum(times[3:5])
                 return sum(times) - idle, sum(times)
@@ -90,13 +93,14 @@ class ProcSource:
 
     def _disks(self) -> tuple[int | None, int | None]:
         try:
-            whole = {name for name in os.listdir(self._block) if not name.startswith(_NOT_DISKS)}
+            whole = {path.name for path in self._block.iterdir() if not path.name.startswith(_NOT_DISKS)}
         except OSError:
             return None, None
-        rows = [words for line in self._lines("diskstats") if len(words := line.split()) > 9 and words[2] in whole]
+        lines = (line.split() for line in self._lines("diskstats"))
+        rows = [words for words in lines if len(words) > _WRITTEN and words[2] in whole]
         if not rows:
             return None, None
-        return sum(int(row[5]) for row in rows) * _SECTOR, sum(int(row[9]) for row in rows) * _SECTOR
+        return sum(int(row[_READ]) for row in rows) * _SECTOR, sum(int(row[_WRITTEN]) for row in rows) * _SECTOR
 
     def _network(self) -> tuple[int | None, int | None]:
         rows = [
@@ -113,7 +117,7 @@ class ProcSource:
         parents: dict[int, int] = {}
         found: dict[int, tuple[int, float]] = {}
         try:
-            names = os.listdir(self._proc)
+            names = [path.name for path in self._proc.iterdir()]
         except OSError:
             return {}
         for name in names:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from runfolio_plugins.system_metrics.nvidia import GpuReader, find_gpus
+from runfolio_plugins.system_metrics.nvidia import find_gpus
 from runfolio_plugins.system_metrics.proc_source import ProcSource
 from runfolio_plugins.system_metrics.psutil_source import PsutilSource
-from runfolio_plugins.system_metrics.sampler import Source
+
+if TYPE_CHECKING:
+    from runfolio_plugins.system_metrics.nvidia import GpuReader
+    from runfolio_plugins.system_metrics.sampler import Source
 
 _log: Final = logging.getLogger(__name__)
 _said: Final[set[str]] = set()

@@ -7,14 +7,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from runfolio_plugins.system_metrics.counters import Counters, metrics
-from runfolio_plugins.system_metrics.nvidia import GpuReader
+
+if TYPE_CHECKING:
+    from runfolio_plugins.system_metrics.nvidia import GpuReader
 
 _log: Final = logging.getLogger(__name__)
 _STOP_SECONDS: Final = 5.0
-"""How long the end of a run waits for a reading under way. nvidia-smi may hang; the thread is a daemon, so it may be left."""
+"""How long the end of a run waits for a reading under way: nvidia-smi may hang, and the thread is a daemon."""
 _SHORTEST: Final = 0.05
 """Seconds below which a rate says nothing."""
 
@@ -32,7 +34,8 @@ class Sampler:
 
     Args:
         log: called with the metrics of a sample and its step. It raises when the run has ended.
-        find_readers: finds what reads the machine and its GPUs. Called in the sampler's thread, so that no training waits for it.
+        find_readers: finds what reads the machine and its GPUs. Called in the sampler's thread, so that no training
+            waits for it.
         interval: seconds between samples.
         age: seconds since the run has started: steps are whole seconds of the run's age, also after it was resumed.
     """
@@ -58,7 +61,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take a last sample and end the thread. In a process forked meanwhile, which has no such thread, nothing happens."""
+        """Take a last sample and end the thread. In a process forked meanwhile there is none, and nothing happens."""
         if os.getpid() != self._pid or self._stopping.is_set():
             return
         self._stopping.set()
@@ -69,7 +72,7 @@ class Sampler:
             readers = self._find_readers()
             if readers is not None:
                 self._sample_until_stopped(*readers)
-        except Exception:  # the top of a thread: measuring must not disturb what is measured
+        except Exception:  # noqa: BLE001 (the top of a thread: measuring must not disturb what is measured)
             if not self._stopping.is_set():
                 _log.warning("System metrics are no longer sampled for this run", exc_info=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,13 @@ def test_defaults(machine: Machine) -> None:
     assert (settings.system_metrics, settings.system_metrics_interval, settings.fsync) == (True, 15.0, False)
     assert settings.notes == ()
     assert all(settings.origin(one.key).kind == "default" for one in all_settings())
+
+
+def test_settings_and_addresses_can_be_pickled(machine: Machine) -> None:
+    machine.write("user", "[stores.team]\nurl = 's3://bucket'\noptions = {anon = true}")
+    settings = machine.resolve({"store": "team"})
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    assert pickle.loads(pickle.dumps(store_address(settings))) == store_address(settings)
 
 
 def test_every_setting_is_documented_and_has_its_variable() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runfolio.journal import frames, reader
@@ -24,19 +24,17 @@ class Record:
 
     data: bytes
     result: object
-    covered: int
-    """Bytes that the crcs cover: the padding behind them is free to change."""
 
 
 def _fixed(name: int, step: int, value: float | int) -> Record:
     kind = frames.FLOAT if isinstance(value, float) else frames.INT
     data = frames.fixed(kind, name, step, 123, value, SALT)
-    return Record(data, data, len(data))
+    return Record(data, data)
 
 
 def _extended(kind: int, name: int, payload: bytes) -> Record:
     data = frames.extended(kind, name, payload, SALT)
-    return Record(data, (kind, name, payload), frames.HEADER_SIZE + len(payload))
+    return Record(data, (kind, name, payload))
 
 
 fixed = st.builds(
@@ -102,7 +100,7 @@ def test_a_changed_byte_costs_its_record_only(sequence: list[Record], draw: st.D
     data[at] ^= draw.draw(st.integers(1, 255))
     expected, offset = [], 0
     for one in sequence:
-        if not offset <= at < offset + one.covered:
+        if not offset <= at < offset + len(one.data):
             expected.append(one.result)
         offset += len(one.data)
     assert expected == read_back(bytes(data))[0]
@@ -113,8 +111,11 @@ def test_stray_bytes_are_skipped(sequence: list[Record], draw: st.DataObject) ->
     """A short write leaves a part of a record, and what follows it unaligned."""
     place = draw.draw(st.integers(0, len(sequence)))
     torn = draw.draw(fixed | extended).data
-    stray = draw.draw(st.binary(max_size=50) | st.integers(0, len(torn) - 1).map(lambda end: torn[:end]))
+    end = draw.draw(st.integers(0, len(torn) - 1))
+    stray = draw.draw(st.binary(max_size=50) | st.just(torn[:end]))
     parts = [one.data for one in sequence]
+    # Bytes that happen to complete the torn record do complete it.
+    assume(not b"".join(parts[place:]).startswith(torn[end:]))
     data = b"".join([*parts[:place], stray, *parts[place:]])
     assert [one.result for one in sequence] == read_back(data)[0]
 
@@ -130,7 +131,7 @@ def test_frames_of_another_journal_do_not_pass() -> None:
 
 def test_a_long_damaged_stretch_is_passed_quickly() -> None:
     ours = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, SALT)
-    for stray in (bytes(4_000_001), b"\x04\x01" * 500_001, b"\x00\x10\x00\x00" * 250_001):
+    for stray in (bytes(2_000_001), b"\x04\x01" * 100_001, b"\x00\x10\x00\x00" * 50_001):
         found, rest = read_back(ours + stray + ours)
         assert found == [ours, ours]
         assert rest.offset == len(stray) + 2 * len(ours)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from runfolio_plugins.azureml_compat import shim_folder
 
 import runfolio as rf
+from runfolio_plugins.azureml_compat import shim_folder
 
 SCRIPTS = Path(__file__).parents[2] / "fixtures" / "workbench"
 PROJECT = "workbench"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from runfolio_plugins.azureml_compat.data_prep import run
 
 import runfolio as rf
+from runfolio_plugins.azureml_compat.data_prep import run
 
 FRAME = pd.DataFrame({"Sepal Length": [5.1, 4.9], "Species": ["a", "b"]})
 

@@ -4,6 +4,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runfolio_plugins.system_metrics.counters import PREFIX, Counters, metrics
 
 sizes = st.none() | st.integers(0, 2**60)
@@ -87,5 +88,7 @@ def test_what_could_not_be_read_is_left_out() -> None:
 
 
 def test_a_device_that_was_taken_away_gives_no_rate() -> None:
-    found = metrics(Counters(clock=0.0, disk_read=100, network_sent=1), Counters(clock=1.0, disk_read=10, network_sent=3))
+    found = metrics(
+        Counters(clock=0.0, disk_read=100, network_sent=1), Counters(clock=1.0, disk_read=10, network_sent=3)
+    )
     assert found == {"system/network_sent_bytes_per_second": 2.0}

@@ -3,9 +3,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING
 
-import pytest
 from runfolio_plugins.system_metrics.nvidia import NvidiaSmi, Nvml, find_gpus, parse_nvidia_smi
+
+if TYPE_CHECKING:
+    import pytest
 
 PRINTED = "0, 35, 1024, 24576, 61, 117.42\n1, [N/A], 0, 24576, 30, [Not Supported]\n"
 EXPECTED = {

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import runfolio as rf
 from runfolio_plugins.system_metrics import readers
 from runfolio_plugins.system_metrics.proc_source import ProcSource
 from runfolio_plugins.system_metrics.readers import find_readers
-
-import runfolio as rf
 
 ALWAYS = {"system/cpu_percent", "system/memory_used_bytes", "system/memory_percent", "system/process_rss_bytes"}
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 
 import pytest
+
 from runfolio_plugins.system_metrics.counters import Counters
 from runfolio_plugins.system_metrics.sampler import Sampler
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from runfolio_plugins.system_metrics.proc_source import ProcSource, descendants
 from runfolio_plugins.system_metrics.psutil_source import PsutilSource
 
@@ -15,7 +17,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="platform: /proc is Linux")
 
 
-def stat_line(pid: int, command: str, parent: int, user: int, kernel: int, pages: int) -> str:
+def stat_line(pid: int, command: str, parent: int, *, user: int = 0, kernel: int = 0, pages: int) -> str:
     after = ["S", parent, *[0] * 9, user, kernel, *[0] * 8, pages, *[0] * 20]
     return f"{pid} ({command}) {' '.join(map(str, after))}\n"
 
@@ -32,11 +34,11 @@ def machine(tmp_path: Path) -> tuple[Path, Path]:
         "net/dev": "Inter-|   Receive | Transmit\n face |bytes packets|bytes\n"
         "    lo: 500 1 0 0 0 0 0 0 500 1 0 0 0 0 0 0\n  eth0: 700 1 0 0 0 0 0 0 90 1 0 0 0 0 0 0\n"
         "wlan0:300 1 0 0 0 0 0 0 10 1 0 0 0 0 0 0\n",
-        "1/stat": stat_line(1, "init", 0, 0, 0, 7),
-        "40/stat": stat_line(40, "python", 1, 2 * TICKS, TICKS, 10),
-        "41/stat": stat_line(41, "odd ) name (", 40, TICKS, 0, 30),
-        "42/stat": stat_line(42, "grandchild", 41, 0, 0, 2),
-        "50/stat": stat_line(50, "stranger", 1, 5, 5, 500),
+        "1/stat": stat_line(1, "init", 0, pages=7),
+        "40/stat": stat_line(40, "python", 1, user=2 * TICKS, kernel=TICKS, pages=10),
+        "41/stat": stat_line(41, "odd ) name (", 40, user=TICKS, pages=30),
+        "42/stat": stat_line(42, "grandchild", 41, pages=2),
+        "50/stat": stat_line(50, "stranger", 1, user=5, pages=500),
     }
     for name, text in files.items():
         (proc / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,13 +85,13 @@ def test_processes_are_followed_also_in_circles() -> None:
 
 
 @pytest.fixture
-def child() -> int:
+def child() -> Iterator[int]:
     """The pid of a process that waits below this one and holds some memory."""
     code = "import sys; held = bytearray(30_000_000); print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        yield process.pid  # type: ignore[misc]  # a fixture that cleans up
+        yield process.pid
         process.kill()
 
 

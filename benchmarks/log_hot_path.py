@@ -31,6 +31,7 @@ class Figure(NamedTuple):
 
     @property
     def ok(self) -> bool:
+        """Whether it is within its budget."""
         return self.measured <= self.budget
 
     def __str__(self) -> str:
@@ -111,10 +112,10 @@ def journal(folder: Path) -> Iterator[tuple[object, Callable[[], int]]]:
 
 
 def _cases() -> dict[str, Callable[[object], Callable[[int], object]]]:
-    import numpy
+    import numpy as np
 
     name = "a long name / " * 14 + "abcd"
-    number = numpy.float64(0.5)
+    number = np.float64(0.5)
 
     def case(*arguments: object, step: bool = True) -> Callable[[object], Callable[[int], object]]:
         def bind(writer: object) -> Callable[[int], object]:
@@ -129,7 +130,7 @@ def _cases() -> dict[str, Callable[[object], Callable[[int], object]]]:
         "without step": case("loss", 0.5, step=False),
         "200-character name": case(name, 0.5),
         "np.float64": case("loss", number),
-        "bool": case("flag", True),
+        "bool": case("flag", bool(name)),
         "str": case("word", "some text"),
         "int": case("count", 7),
     }

@@ -1,4 +1,4 @@
-"""From `log` to a closed Parquet file, against a bare `os.write` loop and `write_table` of the same rows; and bytes a point.
+"""From `log` to a Parquet file, against a bare `os.write` loop and `write_table` of the same rows; bytes a point.
 
 Run it alone: ``python benchmarks/rows_to_parquet.py``.
 """
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Figure(NamedTuple):
 
     @property
     def ok(self) -> bool:
+        """Whether it is within its budget."""
         return self.measured <= self.budget
 
     def __str__(self) -> str:
@@ -87,11 +88,12 @@ def one_by_one(points: int = POINTS) -> list[Figure]:
             (Path(folder) / "ours.parquet").write_bytes(kept[0])
             spooled.discard()
 
-        real, writer_module.time_ns = writer_module.time_ns, clock.__next__
+        real = time_ns
+        setattr(writer_module, "time_ns", clock.__next__)  # noqa: B010  (an import of that module, not its own name)
         try:
             mine = _seconds(ours)
         finally:
-            writer_module.time_ns = real
+            setattr(writer_module, "time_ns", real)  # noqa: B010
         table = decode(kept[0])
 
         def bare() -> None:
@@ -121,14 +123,14 @@ def _times(count: int, chance: random.Random) -> list[int]:
 
 def bulk(points: int = BULK) -> list[Figure]:
     """`log_columns` of one long column: journal and Parquet."""
-    import numpy
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from runfolio.journal.spooled_run import SpooledRun
 
-    generator = numpy.random.default_rng(7)
-    losses, steps = generator.normal(size=points), numpy.arange(points)
+    generator = np.random.default_rng(7)
+    losses, steps = generator.normal(size=points), np.arange(points)
     with tempfile.TemporaryDirectory() as folder:
 
         def ours() -> None:

@@ -41,6 +41,7 @@ class FailedError(Exception):
 
 def measure(environment: Environment, mode: str, tracker: str, folder: Path, number: int) -> dict[str, float]:
     """Run one measurement in a process of its own and return its figures."""
+    assert sys.platform != "win32", "the comparison needs a POSIX system"
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(environment.python), str(HERE / "child.py"), mode, tracker, str(folder), str(number)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RUNFOLIO_", "PYTHON"))}

@@ -52,7 +52,6 @@ class StoreAddress:
         origin: who named this URL. For a profile that is the file which defines it.
         name: the name of the profile, or None.
         single_writer: see `StoreProfile`.
-        option_origin: who named the options; the same as ``origin`` unless they were given with the call.
     """
 
     url: str

@@ -39,42 +39,65 @@ def overlay(layers: Sequence[pa.Table]) -> pa.Table:
 
     Each layer has at most one row a run. Layers that take nothing away from each other are not copied.
     """
-    kept = [layer for layer in layers if layer.num_rows]
+    # Newer runs mostly lie in later layers: joined in this order they are usually sorted already.
+    kept = [layer for layer in layers[::-1] if layer.num_rows]
     if not kept:
         return layers[0]
-    visible: list[pa.Table] = []
-    for place, layer in enumerate(kept):
-        above = [one_array(other.column(ID)) for other in kept[place + 1 :]]
-        visible.append(_without(layer, pa.concat_arrays(above)) if above else layer)
-    # Newer runs mostly lie in later layers: joined in this order they are usually sorted already.
-    return in_order(pa.concat_tables(visible[::-1]))
+    hidden = _hidden(kept)
+    joined = pa.concat_tables(kept) if len(kept) > 1 else kept[0]
+    keys = joined.select(["created_ms", ID])
+    if hidden is None:
+        return joined if _is_ordered(keys) else _taken(joined, _order(keys))
+    stretches = _stretches(hidden)
+    if len(stretches) <= _STRETCHES and _is_ordered(_sliced(keys, stretches)):
+        return _sliced(joined, stretches)
+    visible = pc.indices_nonzero(pc.invert(hidden))
+    return _taken(joined, visible.take(_order(keys.take(visible))))
 
 
-def _without(layer: pa.Table, ids: pa.Array) -> pa.Table:
-    hidden = one_array(pc.is_in(layer.column(ID), value_set=ids))
-    return kept_rows(layer, hidden) if pc.any(hidden).as_py() else layer
+def _hidden(layers: Sequence[pa.Table]) -> pa.Array | None:
+    """Which rows of all layers, the top one first, lie under another; None when none does."""
+    masks = [pa.repeat(pa.scalar(value=False), layers[0].num_rows)]
+    above = one_array(layers[0].column(ID))
+    for layer in layers[1:]:
+        ids = one_array(layer.column(ID))
+        masks.append(pc.is_in(ids, value_set=above))
+        above = pa.concat_arrays([above, ids])
+    hidden = pa.concat_arrays(masks)
+    return hidden if pc.any(hidden).as_py() else None
 
 
 def kept_rows(table: pa.Table, hidden: pa.Array) -> pa.Table:
     """The rows of a table that are not hidden. Where these are few stretches, nothing is copied."""
-    places = pc.indices_nonzero(hidden).to_pylist()
+    stretches = _stretches(hidden)
+    if len(stretches) <= _STRETCHES:
+        return _sliced(table, stretches)
+    return _taken(table, pc.indices_nonzero(pc.invert(hidden)))
+
+
+def _stretches(hidden: pa.Array) -> list[tuple[int, int]]:
+    """Begin and length of the stretches that are not hidden; it gives up where these are too many."""
     stretches: list[tuple[int, int]] = []
     begin = 0
-    for place in [*places, table.num_rows]:
+    for place in [*pc.indices_nonzero(hidden).to_pylist(), len(hidden)]:
         if place > begin:
             stretches.append((begin, place - begin))
+            if len(stretches) > _STRETCHES:
+                break
         begin = place + 1
-        if len(stretches) > _STRETCHES:
-            return table.take(pc.indices_nonzero(pc.invert(hidden)))
-    return pa.concat_tables([table.slice(*stretch) for stretch in stretches]) if stretches else table.slice(0, 0)
+    return stretches
 
 
-def in_order(table: pa.Table) -> pa.Table:
-    """The rows of a table that has ids, newest first."""
-    if _is_ordered(table):
-        return table
-    order = pc.sort_indices(table, sort_keys=[("created_ms", "descending"), (ID, "descending")])
-    return table.unify_dictionaries().combine_chunks().take(order)
+def _sliced(table: pa.Table, stretches: Sequence[tuple[int, int]]) -> pa.Table:
+    return pa.concat_tables([table.slice(*one) for one in stretches]) if stretches else table.slice(0, 0)
+
+
+def _taken(table: pa.Table, places: pa.Array) -> pa.Table:
+    return table.unify_dictionaries().combine_chunks().take(places)
+
+
+def _order(keys: pa.Table) -> pa.Array:
+    return pc.sort_indices(keys, sort_keys=[("created_ms", "descending"), (ID, "descending")])
 
 
 def _is_ordered(table: pa.Table) -> bool:

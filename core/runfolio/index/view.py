@@ -117,8 +117,8 @@ class View:
         self.unreadable: Sequence[str] = tuple(tail.unreadable)
         self.skipped = state.skipped
         self._rows = self._touched(state, tail)
-        fresh = [with_ids(encode(self._rows.items()))] if self._rows else []
-        self.everything = overlay([state.table, *fresh])
+        # State.table is in order already.
+        self.everything = overlay([state.table, with_ids(encode(self._rows.items()))]) if self._rows else state.table
         self._shown = visible(self.everything)
         self._seen_beats = beats
         self.liveness: Mapping[str, Liveness] = self._livenesses(announced, clock)

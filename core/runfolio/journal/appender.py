@@ -1,4 +1,4 @@
-"""One append-only file, and what happens when the disk refuses: records wait in memory, in order, until it takes them."""
+"""One append-only file. When the disk refuses, records wait in memory, in order, until it takes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, TypeAlias
 
-from runfolio._platform import write_parts
+from runfolio._platform import free_bytes, write_parts
 from runfolio.journal.spool import salt_of
 
 Part: TypeAlias = bytes | memoryview
@@ -51,7 +51,7 @@ class Appender:
 
     @property
     def open_fd(self) -> int:
-        """The descriptor for whoever writes whole records without asking; -1 when every record must come through `append`."""
+        """The descriptor for whole records; -1 when every record must come through `append`."""
         return self._fd if self._open and not self._fsync else -1
 
     @property
@@ -93,7 +93,7 @@ class Appender:
             os.fsync(self._fd)
 
     def retry(self, *, now: bool) -> bool:
-        """Write what is held; True when nothing is left. Without `now`, only if some time has passed since the last try."""
+        """Write what is held; True when nothing is left. Without `now`, only some time after the last try."""
         if self._held and (now or monotonic() >= self._retry_at):
             try:
                 while self._held and self._fits(self._held[0]) and self._put(self._held[0]):
@@ -117,8 +117,8 @@ class Appender:
     def close(self) -> None:
         """Let go of the file. Its descriptor stays taken until this object goes.
 
-        A thread may be about to write to the number it has read: closing would let another file take that number. In its
-        place stands a file that refuses to be written.
+        A thread may be about to write to the number it has read: closing would let another file take that number. In
+        its place stands a file that refuses to be written.
         """
         if self._open:
             self._open = False
@@ -154,10 +154,7 @@ class Appender:
     def _fits(self, record: Record) -> bool:
         """Whether a large record has a chance: each failed try leaves a part of it in the file."""
         length = sum(map(len, record))
-        if length <= _LARGE or not self.troubled or not hasattr(os, "statvfs"):
-            return True
-        disk = os.statvfs(self.path)
-        return disk.f_bavail * disk.f_frsize > length + _LARGE
+        return length <= _LARGE or not self.troubled or free_bytes(self.path) > length + _LARGE
 
     def _note_trouble(self, error: OSError) -> None:
         if not self.troubled:

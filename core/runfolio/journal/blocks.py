@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from runfolio.journal import frames
-from runfolio.journal.scan import Run
 from runfolio.rows import raw
 from runfolio.values import EXACT_INT, Scalar, load_json
+
+if TYPE_CHECKING:
+    from runfolio.journal.scan import Run
 
 _CODES: Final = {float: raw.FLOAT, int: raw.INT, bool: raw.BOOL, str: raw.STR}
 _SMALL: Final = 32
@@ -142,7 +144,7 @@ class Blocks:
 
 
 def learn(names: list[str], frame: frames.Extended) -> None:
-    """Note what the id of a NAME frame stands for. An id whose frame was damaged keeps a name of its own, so its values stay."""
+    """Note what the id of a NAME frame stands for. An id whose frame was damaged gets a name of its own."""
     while len(names) <= frame.name:
         names.append(f"unnamed-{len(names)}")
     names[frame.name] = bytes(frame.payload).decode("utf-8")
@@ -153,7 +155,9 @@ def rows_in(frame: frames.Extended) -> int:
     if frame.type in (frames.TEXT, frames.BIG_INT, frames.WIDE):
         return 1
     if frame.type in (frames.LIST_FLOAT, frames.LIST_INT, frames.LIST_BOOL, frames.LIST_JSON, frames.COLUMNS):
-        return cast("int", frames.COUNT.unpack_from(frame.payload, 0 if frame.type == frames.COLUMNS else frames.STAMP.size)[0])
+        return cast(
+            "int", frames.COUNT.unpack_from(frame.payload, 0 if frame.type == frames.COLUMNS else frames.STAMP.size)[0]
+        )
     return 0
 
 
@@ -178,7 +182,7 @@ def columns_in(payload: memoryview) -> tuple[dict[str, Any], list[pa.Array]]:
     return told, found
 
 
-def _column(view: memoryview, kind: pa.DataType) -> pa.Array:
+def _column(view: memoryview[Any], kind: pa.DataType) -> pa.Array:
     data = view.tobytes()  # copies the strided view in C
     return pa.Array.from_buffers(kind, len(data) // (kind.bit_width // 8), [None, pa.py_buffer(data)])
 

@@ -40,7 +40,7 @@ class Bulk:
     """
 
     def __init__(self, columns: ArrayLike, step: ArrayLike | None) -> None:
-        self.names: Final = [str(name) if isinstance(name, str) else name for name, _ in _items(columns)]
+        self.names: Final = [name for name, _ in _items(columns)]
         self._columns: Final = [_column(values, f"The column {name!r}") for name, values in _items(columns)]
         self._steps: Final = None if step is None else _steps(step)
         lengths = [len(one) for one in self._columns]
@@ -54,7 +54,7 @@ class Bulk:
             raise InvalidValueError(f"There are {len(self._steps)} steps for {self.length} values: give one for each")
 
     def frames(self, names: Sequence[int], starts: Sequence[int], time: int, salt: int) -> Iterator[Record]:
-        """The frames to append, up to a million values of each column in one. Parts of them are the caller's own memory.
+        """The frames to append, up to a million rows in each. Parts of them are the caller's own memory.
 
         Args:
             names: the id of each column's name.
@@ -140,7 +140,9 @@ def _steps(step: ArrayLike) -> pa.ChunkedArray:
 
 def _arrow(values: ArrayLike, what: str) -> pa.ChunkedArray:
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
-        raise InvalidValueError(f"{what} is a {type(values).__name__}: give a 1-D array or a list, one element for each row")
+        raise InvalidValueError(
+            f"{what} is a {type(values).__name__}: give a 1-D array or a list, one element for each row"
+        )
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         raise InvalidValueError(f"{what} has {len(shape)} dimensions. {unloggable(values)}")
@@ -161,7 +163,7 @@ def _arrow(values: ArrayLike, what: str) -> pa.ChunkedArray:
 
 
 def _from_buffer(values: ArrayLike) -> pa.Array:
-    """An object that has Arrow's protocol or exports its memory, such as ``array.array``; else what Arrow makes of it."""
+    """An object with Arrow's protocol, or that exports its memory, such as ``array.array``."""
     if hasattr(values, "__arrow_c_array__"):
         return pa.array(values)
     try:
@@ -201,4 +203,10 @@ def _part(column: pa.Array) -> tuple[str, bytes | memoryview]:
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays(column.chunks)
+        if column.num_chunks
+        else pa.array([], column.type)
+    )

@@ -1,4 +1,4 @@
-"""What the caller of `log` gave, checked and made into frames. The hot path for floats is in ``writer`` and does without."""
+"""What the caller of `log` gave, checked and made into frames. The hot path does without (see ``writer``)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def checked_step(step: object) -> int:
                 return number
             raise InvalidValueError(f"The step {number} does not fit into 64 bits")
     raise InvalidValueError(
-        f"A step is an int, not a {type(step).__name__}: {str(step)[:80]!r}. For other axes, log them as a metric of their own"
+        f"A step is an int, not a {type(step).__name__}: {str(step)[:80]!r}. Log another axis as a metric of its own"
     )
 
 
@@ -92,15 +92,15 @@ def encode(value: Plain, name: int, step: int, time: int, salt: int) -> bytes:
     if isinstance(value, list):
         kind, data = _list_data(value)
         data = frames.COUNT.pack(len(value) or 1) + data
-    elif value.__class__ is str:
-        kind, data = frames.TEXT, _text_data(cast("str", value))
+    elif isinstance(value, str):
+        kind, data = frames.TEXT, _text_data(value)
     else:
         number = cast("float", value)
         code = frames.FLOAT if value.__class__ is float else frames.BOOL if value.__class__ is bool else frames.INT
         if code == frames.INT and number not in INT64:
             kind, data = frames.BIG_INT, _digits(cast("int", number))
         elif name < frames.FIXED_NAMES:
-            return frames.fixed(code, name, step, time, number, salt)
+            return frames.fixed(code, name, step, time, number, salt=salt)
         else:
             pack = frames.WIDE_FLOAT.pack if code == frames.FLOAT else frames.WIDE_INT.pack
             kind, data = frames.WIDE, pack(code, number)
@@ -112,7 +112,8 @@ def _text_data(text: str) -> bytes:
         data = text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidValueError(
-            f"The text {text[:60]!r} is not valid Unicode: it holds a lone surrogate. Use text.encode('utf-8', 'replace').decode()"
+            f"The text {text[:60]!r} is not valid Unicode: it holds a lone surrogate. "
+            "Use text.encode('utf-8', 'replace').decode()"
         ) from error
     if len(data) > MAX_TEXT_BYTES:
         raise InvalidValueError(f"A text of {len(data):,} bytes is too long to be logged: use run.log_text(name, text)")
@@ -121,7 +122,9 @@ def _text_data(text: str) -> bytes:
 
 def _digits(number: int) -> bytes:
     if number.bit_length() > _BIG_BITS:
-        raise InvalidValueError(f"An int of more than {_BIG_DIGITS:,} digits is too long: log its str, or its logarithm")
+        raise InvalidValueError(
+            f"An int of more than {_BIG_DIGITS:,} digits is too long: log its str, or its logarithm"
+        )
     return str(number).encode("ascii")
 
 
@@ -137,11 +140,13 @@ def _list_data(elements: list[Scalar]) -> tuple[int, bytes]:
         except OverflowError:
             pass
     for element in elements:
-        if element.__class__ is str:
-            _text_data(cast("str", element))
-        elif element.__class__ is int:
-            _digits(cast("int", element)) if element not in INT64 else None
+        if isinstance(element, str):
+            _text_data(element)
+        elif isinstance(element, int) and element not in INT64:
+            _digits(element)
     data = dump_json(elements)
     if len(data) > 4 * MAX_TEXT_BYTES:
-        raise InvalidValueError(f"A list of {len(data):,} bytes is too long for one value: use run.log_columns or run.log_table")
+        raise InvalidValueError(
+            f"A list of {len(data):,} bytes is too long for one value: use run.log_columns or run.log_table"
+        )
     return frames.LIST_JSON, data

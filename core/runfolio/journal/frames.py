@@ -6,10 +6,11 @@ Every record is a *frame* whose length is a multiple of 8 bytes. A float, int or
 
 Everything else is an **extended frame** of 24 bytes and a payload, padded with zeros::
 
-    u32 crc of the header | u8 words = 0 | u8 type | u16 zero | u32 name id | u32 crc of the payload | u64 length of the payload
+    u32 crc of the header | u8 words = 0 | u8 type | u16 zero | u32 name id | u32 crc of the payload | u64 length of
+    the payload
 
-Numbers are little-endian. Each file has its own random *salt* (in its name), the start value of every crc: bytes that come from
-elsewhere never pass for a frame. A name is given its id by a NAME frame before its first use.
+Numbers are little-endian. Each file has its own random *salt* (in its name), the start value of every crc: bytes that
+come from elsewhere never pass for a frame. A name is given its id by a NAME frame before its first use.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Extended(NamedTuple):
     payload: memoryview
 
 
-def fixed(kind: int, name: int, step: int, time: int, value: float, salt: int) -> bytes:
+def fixed(kind: int, name: int, step: int, time: int, value: float, *, salt: int) -> bytes:
     """A fixed frame. `writer.log` has the same lines inlined for floats: it is the hot path.
 
     Raises:

@@ -36,7 +36,8 @@ class Pending:
             timeout: seconds to wait at most; without it, as long as it takes.
 
         Returns:
-            True when they are in the store; False when the time is over, or the run was closed without reaching the store.
+            True when they are in the store; False when the time is over, or the run was closed without reaching the
+            store.
         """
         if not self._done.is_set():
             if self._wake is not None:

@@ -120,7 +120,7 @@ class JournalReader:
         return self.count
 
     def stream(self, first: int, after: int) -> Iterator[Rows]:
-        """The rows at positions ``[first, after)``, which `advance` has passed, some at a time. Damaged ones are left out.
+        """The rows at positions ``[first, after)``, which `advance` has passed, some at a time, without damaged ones.
 
         Raises:
             FormatError: there are no such positions.

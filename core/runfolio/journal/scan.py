@@ -1,7 +1,7 @@
 """Reading frames back from bytes that may be torn or damaged anywhere.
 
-Runs of fixed frames are found by looking at every 32nd byte, never by a loop over records. What does not verify is skipped up to
-the next place where a frame does: a torn tail is cut, never guessed.
+Runs of fixed frames are found by looking at every 32nd byte, never by a loop over records. What does not verify is
+skipped up to the next place where a frame does: a torn tail is cut, never guessed.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@
         rows-<salt>.log                         what was logged
         staged/                                 files on their way to the store
 
-A journal is recovered only when its process is dead and was this user's on this machine; the lock decides between two that want it.
+A journal is recovered only when its process is dead and was this user's on this machine; the lock decides between two
+that want it.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Header:
         """
         if body.get("format", 0) > FORMAT:
             raise FormatError(
-                f"The journal of {body.get('run_id')!r} has format {body['format']}; this Runfolio reads up to {FORMAT}: upgrade it"
+                f"The journal of {body.get('run_id')!r} has format {body['format']}; "
+                f"this Runfolio reads up to {FORMAT}: upgrade it"
             )
         try:
             return cls(**{one.name: body[one.name] for one in fields(cls)})

@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from runfolio._platform import FileLock
 from runfolio.errors import FormatError, TransientStorageError
@@ -14,11 +14,13 @@ from runfolio.journal import frames
 from runfolio.journal.appender import Appender
 from runfolio.journal.reader import Damage, JournalReader
 from runfolio.journal.spool import LOCK, STAGED, Header, JournalFiles, Spool
-from runfolio.journal.writer import JournalWriter
 from runfolio.rows.parquet import encode
 from runfolio.rows.schema import Owner
 from runfolio.rows.summary import Summaries
 from runfolio.values import dump_json
+
+if TYPE_CHECKING:
+    from runfolio.journal.writer import JournalWriter
 
 DISCARDED: Final = "discarded"
 RELEASED: Final = "released"
@@ -180,7 +182,7 @@ class SpooledRun:
             self._close()
 
     def discard(self) -> None:
-        """Remove the journal: all of it is in the store. A kill on the way leaves a folder that the next one removes."""
+        """Remove the journal: all of it is in the store. After a kill on the way, a recovery removes the rest."""
         with self._lock:
             if self._gone:
                 return

@@ -1,8 +1,8 @@
 """The hot path: `JournalWriter.log` checks a value, appends one record with a single `os.write`, and returns.
 
-The file is opened for appending and written without a lock: the kernel puts whole records one after the other. Whatever is not
-the usual case ends up in `_log_slow`: the descriptor that `log` uses is -1 while the disk is full, after a fork and after `close`, so
-these cost the usual case nothing.
+The file is opened for appending and written without a lock: the kernel puts whole records one after the other.
+Whatever is not the usual case ends up in `_log_slow`: the descriptor that `log` uses is -1 while the disk is full,
+after a fork and after `close`, so these cost the usual case nothing.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class JournalWriter:
         self.pending = Pending(wake)
         _writers.add(self)
 
-    # The way of nearly every call. Names are bound in the module and the frame is packed in line: each attribute and each
-    # call costs what the budget (benchmarks/log_hot_path.py) can feel.
+    # The way of nearly every call. Names are bound in the module and the frame is packed in line: each attribute and
+    # each call costs what the budget (benchmarks/log_hot_path.py) can feel.
     def log(self, name: str | Mapping[str, object], value: object = _MISSING, step: object = None) -> Pending:
         """Append a value, or several at one step, and return. What this returned for outlives the process.
 
@@ -110,7 +110,7 @@ class JournalWriter:
             try:
                 body = pack_float(FIXED_WORDS, FLOAT, self._ids[name], step, time_ns(), value)  # type: ignore[index]
                 if _write(self._fd, pack_crc(crc32(body, self._salt)) + body) == FIXED_SIZE:
-                    self._steps[name] = step  # type: ignore[index,assignment]
+                    self._steps[name] = step  # type: ignore[index]
                     return self.pending
             except (KeyError, TypeError, OSError, struct.error):
                 pass  # a new name, a mapping, a full disk, a fork, a closed run, a wild step: all taken apart below
@@ -174,8 +174,8 @@ class JournalWriter:
         """Append whole columns at once: each element is one value of its column's series. No loop over values.
 
         Args:
-            columns: by name, 1-D arrays (NumPy, Arrow, anything with the buffer or Arrow protocol) or lists, all of one length; or an
-                Arrow table. A null is no value: its row is left out.
+            columns: by name, 1-D arrays (NumPy, Arrow, anything with the buffer or Arrow protocol) or lists, all of
+                one length; or an Arrow table. A null is no value: its row is left out.
             step: as many ints; without it each series goes on from its last step.
 
         Returns:
@@ -206,7 +206,8 @@ class JournalWriter:
         """Append an event. It is in the file when this returns, before anything the caller does next.
 
         Raises:
-            TransientStorageError: it could not be written. Nothing may be requested from the store that the journal does not
+            TransientStorageError: it could not be written. Nothing may be requested from the store that the journal
+            does not
                 know.
             RunStateError: the journal was closed.
         """
@@ -222,7 +223,7 @@ class JournalWriter:
                 ) from error
 
     def mark(self, rows: int, offset: int) -> None:
-        """Note that `rows` rows lie before byte `offset` of the file of rows, so that positions survive damage before it."""
+        """Note that `rows` rows lie before byte `offset` of their file, so that positions survive damage before it."""
         with self._lock:
             if not self._closed and self._pid == os.getpid():
                 data = frames.MARK_BODY.pack(rows, offset)
@@ -232,8 +233,9 @@ class JournalWriter:
         """Begin a new generation of `Pending` and measure the file.
 
         Returns:
-            The old `Pending`, for the owner to resolve when all rows before the measured end are in the store, and that end in
-            bytes. While values are held in memory because the disk is full, the `Pending` is one that nobody waits for.
+            The old `Pending`, for the owner to resolve when all rows before the measured end are in the store, and
+            that end in bytes. While values are held in memory because the disk is full, the `Pending` is one that
+            nobody waits for.
         """
         with self._lock:
             if not self._write_held():
@@ -343,7 +345,7 @@ _writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
 
 
 def _orphan_writers() -> None:
-    """In a forked child: the parent's journals are not ours. Their next `log` finds no descriptor and asks `on_fork`."""
+    """In a forked child: the parent's journals are not ours. Their next `log` asks `on_fork`."""
     for writer in list(_writers):
         writer._fd = -1  # noqa: SLF001  (this module's own class)
         writer._lock = threading.RLock()  # noqa: SLF001  (another thread may have held it at the fork)

@@ -7,9 +7,9 @@ match, and does not match the ``not`` of it either.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,53 +32,88 @@ from runfolio.query.syntax import (
 )
 from runfolio.query.terms import Reading, Term
 
-Lookup: TypeAlias = Callable[[Term], pc.Expression]
-"""Gives the column that holds a term."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Part: TypeAlias = Any
+"""A `pc.Expression`, or an array of bools: the compute functions take either, and have no common type for it."""
 
 TIME_TYPE: Final = pa.timestamp("us", "UTC")
 """The type of the columns of time fields."""
 
+_OPERATORS: Final[dict[Operator, Callable[[Part, Part], Part]]] = {
+    "=": pc.equal,
+    "!=": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
 
-def compiled(node: Node, column: Lookup) -> pc.Expression:  # noqa: C901  # one case a kind of node
-    """Return the expression that is true for the runs that a query selects, false or null for the others."""
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What names and values become: expressions to be run later, or arrays to be computed now.
+
+    Attributes:
+        column: gives what holds a term.
+        constant: wraps a scalar.
+    """
+
+    column: Callable[[Term], Part]
+    constant: Callable[[Any], Part]
+
+
+def expressions(column: Callable[[Term], pc.Expression]) -> Scope:
+    """Compile to an expression."""
+    return Scope(column, pc.scalar)
+
+
+def arrays(column: Callable[[Term], Any]) -> Scope:
+    """Compute at once, from columns. This needs no query engine, whose import takes long."""
+    return Scope(column, lambda scalar: scalar)
+
+
+def compiled(node: Node, scope: Scope) -> Part:  # noqa: C901  # one case a kind of node
+    """Return what is true for the runs that a query selects, false or null for the others."""
     match node:
         case And(items):
-            return _balanced([compiled(item, column) for item in items], all_of=True)
+            return _balanced([compiled(item, scope) for item in items], pc.and_kleene)
         case Or(items):
-            return _balanced([compiled(item, column) for item in items], all_of=False)
+            return _balanced([compiled(item, scope) for item in items], pc.or_kleene)
         case Not(item):
-            return ~compiled(item, column)
+            return pc.invert(compiled(item, scope))
         case Comparison(operand, operator, value):
-            return _compared(column(_term(operand, value)), operator, value)
+            return _compared(scope, _term(operand, value), operator, value)
         case Membership():
-            return _maybe_not(_contained(node, column), node.negated)
+            return _maybe_not(_contained(node, scope), node.negated)
         case Range(operand, low, high, negated):
-            found = column(_term(operand, low))
-            return _maybe_not(_compared(found, ">=", low) & _compared(found, "<=", high), negated)
+            term = _term(operand, low)
+            both = pc.and_kleene(_compared(scope, term, ">=", low), _compared(scope, term, "<=", high))
+            return _maybe_not(both, negated)
         case Like(operand, pattern, escape, negated):
-            found = column(operand.term("text"))
+            found = scope.column(operand.term("text"))
             return _maybe_not(pc.match_substring_regex(found, like_regex(pattern, escape)), negated)
         case Missing(operand, negated):
-            return _missing(operand, column, negated=negated)
+            return _maybe_not(_present(operand, scope), not negated)
         case HasTag(name):
-            return column(Term("tag", name, "last", "present"))
+            return scope.column(Term("tag", name, "last", "present"))
         case Flag(operand):
-            return column(operand.term("number")) == pc.scalar(1.0)
+            return _compared(scope, operand.term("number"), "=", 1.0)
         case _:
             assert_never(node)
 
 
-def _balanced(parts: Sequence[pc.Expression], *, all_of: bool) -> pc.Expression:
+def _balanced(parts: Sequence[Part], join: Callable[[Part, Part], Part]) -> Part:
     """Join conditions as a balanced tree: Arrow walks expressions recursively, and a chain would be too deep."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2
-    left, right = _balanced(parts[:middle], all_of=all_of), _balanced(parts[middle:], all_of=all_of)
-    return left & right if all_of else left | right
+    return join(_balanced(parts[:middle], join), _balanced(parts[middle:], join))
 
 
-def _maybe_not(expression: pc.Expression, negated: bool) -> pc.Expression:
-    return ~expression if negated else expression
+def _maybe_not(part: Part, negated: bool) -> Part:
+    return pc.invert(part) if negated else part
 
 
 def _reading(operand: Operand, value: Value) -> Reading:
@@ -96,56 +131,42 @@ def _term(operand: Operand, value: Value) -> Term:
     return operand.term(_reading(operand, value))
 
 
-def _scalar(value: Value) -> pc.Expression:
+def _scalar(value: Value) -> pa.Scalar:
     if isinstance(value, datetime):
-        return pc.scalar(pa.scalar(value, TIME_TYPE))
-    return pc.scalar(pa.scalar(value, pa.string()) if isinstance(value, str) else pa.scalar(float(value), pa.float64()))
+        return pa.scalar(value, TIME_TYPE)
+    return pa.scalar(value, pa.string()) if isinstance(value, str) else pa.scalar(float(value), pa.float64())
 
 
 def _is_nan(value: Value) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _compared(column: pc.Expression, operator: Operator, value: Value) -> pc.Expression:
+def _compared(scope: Scope, term: Term, operator: Operator, value: Value) -> Part:
+    column = scope.column(term)
     if _is_nan(value):
         # By the rules of floats nothing equals NaN, which would leave no way to ask for the runs that diverged.
         return _maybe_not(pc.is_nan(column), operator == "!=")
-    scalar = _scalar(value)
-    match operator:
-        case "=":
-            return column == scalar
-        case "!=":
-            return column != scalar
-        case "<":
-            return column < scalar
-        case "<=":
-            return column <= scalar
-        case ">":
-            return column > scalar
-        case ">=":
-            return column >= scalar
-        case _:
-            assert_never(operator)
+    return _OPERATORS[operator](column, scope.constant(_scalar(value)))
 
 
-def _contained(node: Membership, column: Lookup) -> pc.Expression:
+def _contained(node: Membership, scope: Scope) -> Part:
     """True or false where the run has a value of a kind that the list holds, null elsewhere."""
     by_reading: dict[Reading, list[Value]] = {}
     for value in node.values:
         by_reading.setdefault(_reading(node.operand, value), []).append(value)
-    found: list[pc.Expression] = []
-    known: list[pc.Expression] = []
+    found: list[Part] = []
+    known: list[Part] = []
     for reading, values in by_reading.items():
-        one = column(node.operand.term(reading))
-        known.append(one.is_valid())
+        column = scope.column(node.operand.term(reading))
+        known.append(pc.is_valid(column))
         plain = [value for value in values if not _is_nan(value)]
         if plain:
-            found.append(one.isin(_value_set(plain)))
+            found.append(pc.is_in(column, value_set=_value_set(plain)))
         if len(plain) < len(values):
-            found.append(one.is_valid() & pc.is_nan(one))
-    # `isin` says false for null, and `not in` must not turn that into a match.
-    nothing = pc.scalar(pa.scalar(None, pa.bool_()))
-    return pc.if_else(_balanced(known, all_of=False), _balanced(found, all_of=False), nothing)
+            found.append(pc.and_kleene(pc.is_valid(column), pc.is_nan(column)))
+    # `is_in` says false for null, and `not in` must not turn that into a match.
+    nothing = scope.constant(pa.scalar(None, pa.bool_()))
+    return pc.if_else(_balanced(known, pc.or_kleene), _balanced(found, pc.or_kleene), nothing)
 
 
 def _value_set(values: Sequence[Value]) -> pa.Array:
@@ -158,12 +179,10 @@ def _value_set(values: Sequence[Value]) -> pa.Array:
     return pa.array([*numbers, *([0.0, -0.0] if 0.0 in numbers else [])], pa.float64())
 
 
-def _missing(operand: Operand, column: Lookup, *, negated: bool) -> pc.Expression:
+def _present(operand: Operand, scope: Scope) -> Part:
     if operand.kind == "any":
-        present = column(operand.term("present"))
-        return _maybe_not(present, not negated)
-    found = column(operand.term(natural_reading(operand)))
-    return found.is_valid() if negated else ~found.is_valid()
+        return scope.column(operand.term("present"))
+    return pc.is_valid(scope.column(operand.term(natural_reading(operand))))
 
 
 def like_regex(pattern: str, escape: str) -> str:

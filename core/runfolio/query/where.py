@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast, final
 
 import pyarrow.compute as pc
-from pyarrow import acero
 
 from runfolio.errors import QueryError
-from runfolio.query.compilation import compiled
+from runfolio.query.compilation import arrays, compiled, expressions
 from runfolio.query.fields import similar_field
 from runfolio.query.grammar import parse
 from runfolio.query.materialising import column_name
@@ -64,7 +63,8 @@ class Where:
                 raise QueryError(f"No column holds the {term.source} {term.name!r} as {term.reading}", key=term.name)
             return pc.field(columns[term])
 
-        return compiled(self.node, column)
+        found: pc.Expression = compiled(self.node, expressions(column))
+        return found
 
     def filter(self, columns: pa.Table) -> pa.Table:
         """Return the rows of a table for which the condition holds, in their order.
@@ -72,7 +72,7 @@ class Where:
         Args:
             columns: a table with the columns that `materialise` makes of `terms`; others beside them are kept.
         """
-        return columns.filter(self._expression())
+        return columns.filter(self.mask(columns))
 
     def mask(self, columns: pa.Table) -> pa.ChunkedArray[Any]:
         """Return one value a row: true where the condition holds, null where a missing value leaves it open.
@@ -80,15 +80,7 @@ class Where:
         Args:
             columns: a table with the columns that `materialise` makes of `terms`.
         """
-        steps = [
-            acero.Declaration("table_source", acero.TableSourceNodeOptions(columns)),
-            acero.Declaration("project", acero.ProjectNodeOptions([self._expression()], ["mask"])),
-        ]
-        # One thread keeps the order of the rows.
-        return acero.Declaration.from_sequence(steps).to_table(use_threads=False)["mask"]
-
-    def _expression(self) -> pc.Expression:
-        return self.expression({term: column_name(term) for term in self.terms})
+        return compiled(self.node, arrays(lambda term: columns[column_name(term)]))
 
     def hints(self, metrics: Collection[str] = ()) -> list[str]:
         """Return sentences about names that are probably misspelt fields: worth showing when nothing was found.
@@ -131,5 +123,5 @@ def _terms(node: Node) -> tuple[Term, ...]:
         found[term] = None
         return pc.field("x")
 
-    compiled(node, column)
+    compiled(node, expressions(column))
     return tuple(found)

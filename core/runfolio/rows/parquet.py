@@ -1,21 +1,24 @@
 """Rows to a Parquet file and back.
 
-Every row group holds whole names where it can, and its statistics tell which: one curve is the footer and one further read.
+Every row group holds whole names where it can, and its statistics tell which: one curve is the footer and one further
+read.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runfolio.errors import FormatError
-from runfolio.rows.raw import Rows
 from runfolio.rows.schema import SCHEMA, Finisher, Owner, Sorted, sort
+
+if TYPE_CHECKING:
+    from runfolio.rows.raw import Rows
 
 _GROUP: Final = 131_072
 """Names are put together into a row group up to this many rows."""
@@ -75,7 +78,11 @@ def decode(data: bytes | pa.Buffer, *, key: str = "") -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(data), read_dictionary=_WORDS) as file:
             return conform(file.read(), key)
-    except (pa.ArrowException, OSError) as error:
+    except KeyError as error:
+        raise FormatError(f"{key or 'This file'} is no file of rows: it lacks the column {error}", key=key) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
         raise FormatError(f"The rows in {key or 'this file'} cannot be read: {error}", key=key) from error
 
 

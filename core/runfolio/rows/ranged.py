@@ -1,4 +1,4 @@
-"""One curve out of a stored Parquet file, with ranged reads: the footer, then only the row groups that hold the name."""
+"""One curve out of a stored Parquet file, by ranged reads: the footer, then the row groups that hold the name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAGIC: Final = b"PAR1"
 
 
 class Footer:
-    """The footer of one file, and the bytes at its end that came with it. Kept, it saves the first request of each curve.
+    """The footer of one file, and the bytes that came with it. Kept, it saves the first request of each curve.
 
     Args:
         get: reads ranges of the object.
@@ -47,18 +47,28 @@ class Footer:
             start, tail = size - needed, get(size - needed, start) + tail
         self._parts: Final = [(start, tail)]
         try:
-            self.metadata: Final = pq.read_metadata(_Parts(size, self._parts))
-        except (pa.ArrowException, OSError) as error:
+            self.metadata: Final = pq.read_metadata(pa.BufferReader(tail))
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise FormatError(f"The footer of {key or 'this file'} cannot be read: {error}", key=key) from error
 
     @property
     def rows(self) -> int:
         """Rows in the file."""
-        return self.metadata.num_rows
+        return int(self.metadata.num_rows)
 
     def groups(self, names: Iterable[str]) -> list[int]:
-        """The row groups that may hold rows of these names."""
+        """The row groups that may hold rows of these names.
+
+        Raises:
+            FormatError: the file has no names, or its statistics are damaged.
+        """
         wanted = sorted(names)
+        try:
+            return self._matching(wanted)
+        except ValueError as error:
+            raise FormatError(f"{self.key or 'This file'} is no file of rows: {error}", key=self.key) from error
+
+    def _matching(self, wanted: list[str]) -> list[int]:
         place = self.metadata.schema.names.index("name")
         found: list[int] = []
         for group in range(self.metadata.num_row_groups):
@@ -68,7 +78,7 @@ class Footer:
         return found
 
     def read(self, get: Get, names: Sequence[str]) -> pa.Table:
-        """The rows of these names, in the schema of the format. One request for each stretch of neighbouring row groups.
+        """The rows of these names, in the schema of the format. One request a stretch of neighbouring row groups.
 
         Raises:
             FormatError: the file is damaged.
@@ -80,7 +90,9 @@ class Footer:
         try:
             with pq.ParquetFile(_Parts(self.size, parts), metadata=self.metadata) as file:
                 table = conform(file.read_row_groups(groups), self.key)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, FormatError):
+                raise
             raise FormatError(f"The rows in {self.key or 'this file'} cannot be read: {error}", key=self.key) from error
         return table.filter(pc.is_in(table.column("name").cast(pa.string()), value_set=pa.array([*names], pa.string())))
 
@@ -114,7 +126,9 @@ def _span(metadata: pq.FileMetaData, group: int) -> tuple[int, int]:
     found = metadata.row_group(group)
     columns = [found.column(place) for place in range(found.num_columns)]
     starts = [
-        one.data_page_offset if one.dictionary_page_offset is None else min(one.dictionary_page_offset, one.data_page_offset)
+        one.data_page_offset
+        if one.dictionary_page_offset is None
+        else min(one.dictionary_page_offset, one.data_page_offset)
         for one in columns
     ]
     return min(starts), max(start + one.total_compressed_size for start, one in zip(starts, columns, strict=True))

@@ -1,7 +1,7 @@
 """Rows between journal and Parquet: Arrow batches in the order of the journal, with small codes for names and kinds.
 
-Columns: ``name`` int32 (id given by the journal), ``step`` int64, ``time`` timestamp[us, UTC], ``kind`` int8 (place in `KINDS`),
-``value`` float64; and, only where a row has one, ``index`` int32 and ``text`` string.
+Columns: ``name`` int32 (id given by the journal), ``step`` int64, ``time`` timestamp[us, UTC], ``kind`` int8 (place
+in `KINDS`), ``value`` float64; and, only where a row has one, ``index`` int32 and ``text`` string.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def arange(start: int, count: int) -> pa.Array:
 
 
 class Constants:
-    """Columns of one value, made once and sliced: a long bulk column would else fill memory with copies of its name and time."""
+    """Columns of one value, made once and sliced: copies of a name and a time would fill the memory."""
 
     def __init__(self) -> None:
         self._nulls: dict[pa.DataType, pa.Array] = {}

@@ -150,6 +150,8 @@ def _one_series(batch: pa.RecordBatch) -> _Metric | None:
     names, values = pc.min_max(batch.column("name")).as_py(), batch.column("value")
     if names["min"] != names["max"] or "index" in batch.schema.names or "text" in batch.schema.names:
         return None
+    if values.null_count:  # an empty list
+        return None
     extremes = pc.min_max(values).as_py()
     low, high = extremes["min"], extremes["max"]
     if low is None or not (math.isfinite(low) and math.isfinite(high)):
@@ -210,7 +212,9 @@ def _steps_of(work: pa.Table, grouped: pa.Table, column: str) -> dict[int, int]:
         place = pc.index_in(work.column("name"), value_set=grouped.column("name").combine_chunks())
         extreme = pc.take(grouped.column(column), place)
     equal = pc.fill_null(pc.equal(work.column("finite"), extreme), fill_value=False)
-    first = work.select(["name", "step"]).filter(equal).group_by("name", use_threads=False).aggregate([("step", "first")])
+    first = (
+        work.select(["name", "step"]).filter(equal).group_by("name", use_threads=False).aggregate([("step", "first")])
+    )
     return dict(zip(first.column("name").to_pylist(), first.column("step_first").to_pylist(), strict=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from runfolio.errors import InvalidValueError
 from runfolio.rows.raw import arange
 from runfolio.rows.schema import SCHEMA
-from runfolio.values import Scalar
+
+if TYPE_CHECKING:
+    from runfolio.values import Scalar
 
 COLUMNS: Final = ("name", "step", "time", "value", "kind", "text", "index", "writer")
 VIEW: Final = pa.schema([SCHEMA.field(name) for name in COLUMNS])
@@ -59,8 +61,8 @@ def downsample(table: pa.Table, max_points: int) -> pa.Table:
     """Return a table of `view` with at most about `max_points` points of each curve, such that its shape stays.
 
     Each curve (the scalars of one name and writer) is cut into stretches of equal numbers of points, of which the least
-    and the greatest stay, so no spike is lost; its first and last point stay too. Curves that are short enough, and list
-    values, stay as they are.
+    and the greatest stay, so no spike is lost; its first and last point stay too. Curves that are short enough, and
+    list values, stay as they are.
 
     Raises:
         InvalidValueError: `max_points` is below 4.
@@ -157,7 +159,9 @@ def _by_name(table: pa.Table) -> pa.Array:
 def _curves(table: pa.Table, owners: Sequence[str]) -> Iterator[pa.Array]:
     """The row numbers of each curve."""
     keys = {name: table.column(name).combine_chunks() for name in owners}
-    flat = {name: (one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one).indices for name, one in keys.items()}
+    flat = {
+        name: (one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one).indices for name, one in keys.items()
+    }
     count = table.num_rows
     numbered = pa.table({**flat, "row": arange(0, count)})
     ordered = numbered.sort_by([*((name, "ascending") for name in owners), ("row", "ascending")])
@@ -176,14 +180,17 @@ def _extremes(column: pa.ChunkedArray, rows: pa.Array, max_points: int) -> pa.Ar
     place = arange(0, count)
     numbers = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
     work = pa.table({"bucket": pc.divide(pc.multiply(place, buckets), count), "value": numbers, "place": place})
-    grouped = work.group_by("bucket", use_threads=False).aggregate([("value", "min"), ("value", "max"), ("place", "min")])
+    grouped = work.group_by("bucket", use_threads=False).aggregate(
+        [("value", "min"), ("value", "max"), ("place", "min")]
+    )
     kept = [pa.array([0, count - 1], pa.int64()), grouped.column("place_min").combine_chunks()]
     for which in ("value_min", "value_max"):
         extreme = grouped.column(which).combine_chunks().take(work.column("bucket").combine_chunks())
         equal = pc.fill_null(pc.equal(work.column("value"), extreme), fill_value=False)
         first = work.filter(equal).group_by("bucket", use_threads=False).aggregate([("place", "min")])
         kept.append(first.column("place_min").combine_chunks())
-    # A stretch without any number (all NaN, or text) is held by its first row; where there are numbers, they are enough.
+    # A stretch without any number (all NaN, or text) is held by its first row; where there are numbers, they are
+    # enough.
     kept[1] = kept[1].filter(pc.is_null(grouped.column("value_min").combine_chunks()))
     flat = [one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one for one in kept]
     return rows.take(pc.unique(pa.concat_arrays(flat)))
@@ -193,7 +200,8 @@ def concatenate(tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
     """Return tables of `view` under one another, with the run each belongs to as the first column `run_id`."""
     kind = SCHEMA.field("run_id").type
     parts = [
-        table.add_column(0, "run_id", pa.array([run_id] * table.num_rows, pa.string()).cast(kind)) for run_id, table in tables
+        table.add_column(0, "run_id", pa.array([run_id] * table.num_rows, pa.string()).cast(kind))
+        for run_id, table in tables
     ]
     if not parts:
         return VIEW.insert(0, SCHEMA.field("run_id")).empty_table()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runfolio_plugins.cli.cells import escape_text
+from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.formats import MakeTable, render
 from runfolio_plugins.cli.plain import plain
 

@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from runfolio.errors import RunfolioError
-from runfolio_plugins.cli.cells import escape_text
+from runfolio_plugins.cli.escaping import escape_text
 
 FAILED: Final = 1
 USAGE: Final = 2

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runfolio.errors import ArtifactNotFoundError, InvalidValueError
-from runfolio_plugins.cli.cells import escape_log
+from runfolio_plugins.cli.escaping import escape_log
 
 if TYPE_CHECKING:
     from runfolio.artifacts import Artifact

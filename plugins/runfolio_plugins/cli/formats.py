@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from runfolio_plugins.cli.cells import escape, escape_json
+from runfolio_plugins.cli.escaping import escape, escape_json
 from runfolio_plugins.cli.plain import Plain
 from runfolio_plugins.cli.runs_table import is_record, record_columns, records_table
 from runfolio_plugins.cli.tables import Table, layout

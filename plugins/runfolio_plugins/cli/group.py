@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -135,6 +134,8 @@ class CommandGroup(click.Group):
         """Find the command that arguments begin with; for a misspelt one, say what was meant."""
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 (only for a mistake)
+
             near = get_close_matches(args[0], known, n=2)
             hint = f" Did you mean {' or '.join(near)}?" if near else " See runfolio --help."
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
-from runfolio_plugins.cli.cells import escape_text
+from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.group import state
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS: Final = ("json", "jsonc", "table", "tsv")
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """The format of a result: the option, else what is configured, else what fits the command.
 
     Attributes:

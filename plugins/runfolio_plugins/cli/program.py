@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runfolio.plugins import Plugins
-from runfolio_plugins.cli.cells import escape_text
+from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.group import OWN, CommandGroup
 from runfolio_plugins.cli.options import debug_options
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from runfolio_plugins.cli.cells import escape
 from runfolio_plugins.cli.emitting import emit
+from runfolio_plugins.cli.escaping import escape
 
 if TYPE_CHECKING:
     from runfolio_plugins.cli.options import Output
@@ -21,9 +21,11 @@ class Report(Protocol):
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
+        ...
 
     def lines(self) -> Sequence[str]:
         """The report as text."""
+        ...
 
 
 def emit_report(
@@ -49,7 +51,7 @@ def emit_report(
         click.get_current_context().exit(1)
 
 
-def fields(report: Any) -> dict[str, object]:
+def fields(report: Report) -> dict[str, object]:
     """Return the fields of a report, and `ok`."""
-    found = dataclasses.asdict(report) if dataclasses.is_dataclass(report) and not isinstance(report, type) else {}
-    return {**found, "ok": bool(report.ok)}
+    plain_report: Any = report  # a dataclass, which no protocol can say
+    return {**dataclasses.asdict(plain_report), "ok": report.ok}

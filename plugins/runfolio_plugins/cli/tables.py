@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from runfolio_plugins.cli.cells import LONGEST_TEXT, cell, cut, escape, is_number, pad, width
+from runfolio_plugins.cli.cells import LONGEST_TEXT, cell, cut, is_number, pad, width
+from runfolio_plugins.cli.escaping import escape
 
 if TYPE_CHECKING:
     from runfolio_plugins.cli.plain import Plain

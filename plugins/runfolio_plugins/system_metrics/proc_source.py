@@ -78,7 +78,7 @@ class ProcSource:
     def _cpu(self) -> tuple[float | None, float | None]:
         for line in self._lines("stat"):
             if line.startswith("cpu "):
-                # user nice system idle iowait irq softirq steal. The guests' time after them is in user and nice already.
+                # user nice system idle iowait irq softirq steal. The guests' time after them is in user and nice.
                 times = [int(word) / self._ticks for word in line.split()[1:9]]
                 idle = sum(times[3:5])
                 return sum(times) - idle, sum(times)

@@ -26,9 +26,9 @@ class Record:
     result: object
 
 
-def _fixed(name: int, step: int, value: float | int) -> Record:
-    kind = frames.FLOAT if isinstance(value, float) else frames.INT
-    data = frames.fixed(kind, name, step, 123, value, SALT)
+def _fixed(name: int, step: int, value: float) -> Record:
+    kind = frames.FLOAT if type(value) is float else frames.INT
+    data = frames.fixed(kind, name, step, 123, value, salt=SALT)
     return Record(data, data)
 
 
@@ -121,8 +121,8 @@ def test_stray_bytes_are_skipped(sequence: list[Record], draw: st.DataObject) ->
 
 
 def test_frames_of_another_journal_do_not_pass() -> None:
-    ours = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, SALT)
-    foreign = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, SALT + 1)
+    ours = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, salt=SALT)
+    foreign = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, salt=SALT + 1)
     text = frames.extended(frames.TEXT, 1, foreign + ours, SALT + 1)
     assert read_back(foreign + ours + foreign)[0] == [ours]
     # Only bytes made with this file's salt would be taken for records, and nobody who logs a text knows it.
@@ -130,7 +130,7 @@ def test_frames_of_another_journal_do_not_pass() -> None:
 
 
 def test_a_long_damaged_stretch_is_passed_quickly() -> None:
-    ours = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, SALT)
+    ours = frames.fixed(frames.FLOAT, 1, 2, 3, 4.0, salt=SALT)
     for stray in (bytes(2_000_001), b"\x04\x01" * 100_001, b"\x00\x10\x00\x00" * 50_001):
         found, rest = read_back(ours + stray + ours)
         assert found == [ours, ours]

@@ -11,21 +11,24 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runfolio.errors import RunStateError, TransientStorageError
-from runfolio.journal.spool import Spool
 from runfolio.journal.spooled_run import SpooledRun, recoverable
 from runfolio.rows.parquet import decode
 from runfolio.rows.view import values
+
+if TYPE_CHECKING:
+    from runfolio.journal.spool import Spool
 
 CHILD = """
 import os, sys, pathlib, threading
 from runfolio.journal.spool import Header, Spool
 from runfolio.journal.spooled_run import SpooledRun
-header = Header.here(run_id="iris_1700000000000-abcde", uid="u" * 32, writer="main.0123456789abcdef", project="iris", store="")
+told = dict(run_id="iris_1700000000000-abcde", uid="u" * 32, project="iris", store="")
+header = Header.here(writer="main.0123456789abcdef", **told)
 writer, lock = Spool(pathlib.Path(sys.argv[1])).create(header)
 """
 
@@ -142,11 +145,10 @@ def test_a_forked_child_writes_as_its_own_writer(spool: Spool) -> None:
         spool,
         """
         def follow():
-            from dataclasses import replace
-            child, other = Spool(pathlib.Path(sys.argv[1])).create(replace(Header.here(**told), writer="main.1111111111111111"))
+            mine = Header.here(writer="main.1111111111111111", **told)
+            child, other = Spool(pathlib.Path(sys.argv[1])).create(mine)
             follow.kept = child, other
             return child
-        told = dict(run_id=header.run_id, uid=header.uid, writer="x", project="iris", store="")
         writer._on_fork = follow
         writer.log("loss", 0.0, step=0)
         pid = os.fork()
@@ -293,7 +295,9 @@ def test_a_full_disk_with_mappings_doubles_nothing(make_run: Any, disk: FullDisk
     assert read(run) == [(name, step, float(step)) for name in "abc" for step in range(8)]
 
 
-def test_values_still_in_memory_at_the_end_are_told(make_run: Any, disk: FullDisk, caplog: pytest.LogCaptureFixture) -> None:
+def test_values_still_in_memory_at_the_end_are_told(
+    make_run: Any, disk: FullDisk, caplog: pytest.LogCaptureFixture
+) -> None:
     writer, _ = make_run()
     writer.log("loss", 0.0, step=0)
     disk.at(writer.cut()[1])
@@ -352,7 +356,12 @@ def test_a_clock_going_backwards(make_run: Any, monkeypatch: pytest.MonkeyPatch,
 def test_fsync(make_run: Any, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), real(fd))[1])
+
+    def note(fd: int) -> None:
+        synced.append(fd)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
     writer, run = make_run(fsync=True)
     before = len(synced)
     for step in range(3):

@@ -66,9 +66,10 @@ def test_each_kind_comes_back_as_it_went_in(make_run: Any, read: Read, logged: l
 @pytest.mark.parametrize(
     "value",
     [
-        math.nan, math.inf, -math.inf, -0.0, 5e-324, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**63, 10**400,
-        True, False, 0, "0.5", "", "x" * 10_000_000, "🧪\n\x00", [], [math.nan, -0.0], [1, 2.0, True, "a", 2**70], ["a", "b"],
-        [True, False], [2**62, 1], [2**64],
+        math.nan, math.inf, -math.inf, -0.0, 5e-324, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 2**63,
+        10**400, True, False, 0, "0.5", "", "x" * 10_000_000, "🧪\n\x00", [], [math.nan, -0.0],
+        [1, 2.0, True, "a", 2**70],
+        ["a", "b"], [True, False], [2**62, 1], [2**64],
     ],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
@@ -93,12 +94,13 @@ def test_odd_names(make_run: Any, read: Read, name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a\nb", "\ud800", "x" * 1001, 7, None, b"loss"])
 def test_bad_names_leave_nothing(make_run: Any, read: Read, name: Any) -> None:
     writer, run = make_run()
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: writer.log(name, 1.0, step=1),
         lambda: writer.log(name, 1.0),
         lambda: writer.log({"good": 1.0, name: 2.0}),
         lambda: writer.log_columns({name: [1.0]}),
-    ):
+    )
+    for call in calls:
         with pytest.raises(InvalidNameError):
             call()
     assert read(run) == []
@@ -114,11 +116,12 @@ def test_bad_names_leave_nothing(make_run: Any, read: Read, name: Any) -> None:
 )  # fmt: skip
 def test_bad_values_are_refused_and_leave_no_step(make_run: Any, read: Read, value: Any) -> None:
     writer, run = make_run()
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: writer.log("x", value),
         lambda: writer.log("x", value, step=4),
         lambda: writer.log({"first": 1.0, "x": value}),
-    ):
+    )
+    for call in calls:
         with pytest.raises(InvalidValueError):
             call()
     writer.log("x", 1.0)
@@ -224,14 +227,15 @@ def test_closed(make_run: Any, read: Read) -> None:
     writer.log("x", 1.0, step=0)
     writer.close()
     writer.close()
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: writer.log("x", 1.0, step=1),
         lambda: writer.log("x", 1),
         lambda: writer.log("new", "a"),
         lambda: writer.log({"x": 1.0}),
         lambda: writer.log_columns({"x": [1.0]}),
         lambda: writer.event("x", {}),
-    ):
+    )
+    for call in calls:
         with pytest.raises(RunStateError):
             call()
     assert [("x", 0, 1.0)] == read(run)
@@ -312,10 +316,10 @@ def test_columns_share_steps_and_nulls_leave_rows_out(make_run: Any, read: Read)
     stride=st.integers(-(2**40), 2**40),
     chunk=st.integers(1, 20),
 )
-def test_steps_of_columns(
+def test_steps_of_columns(  # noqa: PLR0917
     make_run: Any, monkeypatch: Any, read: Read, count: int, start: int, stride: int, chunk: int
 ) -> None:
-    """Evenly spaced steps are stored as two numbers; whatever they are, and however the column is cut, they come back."""
+    """Evenly spaced steps are stored as two numbers; they come back, however the column is cut."""
     steps = [start + k * stride for k in range(count)]
     if any(not -(2**63) <= step < 2**63 for step in steps):
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
@@ -252,3 +254,16 @@ def test_where_says_what_it_is() -> None:
     assert isinstance(parse_where("a>1"), Where)
     assert parse_where("a>1") != parse_where("a>2")
     assert parse_where("a>1") != "a > 1"
+
+
+def test_parser_and_arrow_load_only_when_a_query_is_made() -> None:
+    program = (
+        "import sys, runfolio.query\n"
+        "heavy = {'lark', 'pyarrow', 'pyarrow.dataset', 'pandas'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "where = runfolio.query.parse_where('a > 1')\n"
+        "table = runfolio.query.materialise(where.terms, lambda term: sys.modules['pyarrow'].array([1.0, 2.0]))\n"
+        "assert where.filter(table).num_rows == 1\n"
+        "assert 'pyarrow.dataset' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runfolio_plugins.cli.cells import cell, cut, escape, escape_json, escape_log, escape_text, is_number, pad, width
+from runfolio_plugins.cli.cells import cell, cut, is_number, pad, width
+from runfolio_plugins.cli.escaping import escape, escape_json, escape_log, escape_text
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ class Filled(Protocol):
 
     folder: Path
     ids: list[str]
+    other: str
     at: list[str]
 
 
@@ -111,4 +112,4 @@ def test_a_folder_that_cannot_be_made_is_an_error(invoke: Invoke, filled: Filled
 def test_a_run_without_files(invoke: Invoke, filled: Filled) -> None:
     result = invoke("download", "other one#1", *filled.at)
     assert result.stdout == ""
-    assert result.stderr.startswith("0 downloaded in ")
+    assert result.stderr == f"Note: the run {filled.other} has no files\n"

@@ -102,7 +102,7 @@ def test_sorting_puts_numbers_before_texts_before_the_rest(mixed: list[dict[str,
 
 def test_a_running_run_sorts_last_by_duration(make_record: MakeRecord) -> None:
     told: list[str] = []
-    records = [make_record(duration=None), make_record(duration="0:00:02"), make_record(duration="0:00:01")]
+    records = plain([make_record(duration=None), make_record(duration="0:00:02"), make_record(duration="0:00:01")])
     assert search("sort_by(@, &duration)[*].duration", records, told.append) == ["0:00:01", "0:00:02"]
     assert told == []
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -37,30 +38,52 @@ class Filled(Protocol):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Return a function that runs the program on a terminal, and returns its exit code and what the terminal got."""
     monkeypatch.setenv("RUNFOLIO_USER", "ada")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    for name in ("COLUMNS", "LINES", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
 
-    def run(*arguments: str, columns: int = 300, typed: str = "") -> tuple[int, str]:
+    def run(*arguments: str, columns: int = 300, answer: str = "") -> tuple[int, str]:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        process = subprocess.Popen([*PROGRAM, *arguments], stdin=follower, stdout=follower, stderr=follower)
+        # The runner of the tests may have a width of its own.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments], stdin=follower, stdout=follower, stderr=follower, env=environment
+        )
         os.close(follower)
-        os.write(leader, typed.encode())
-        got = bytearray()
-        while True:
-            try:
-                part = os.read(leader, 65536)
-            except OSError:  # how Linux says that the last process closed it
-                break
-            if not part:
-                break
-            got += part
-        os.close(leader)
-        return process.wait(), got.decode().replace("\r\n", "\n")
+        try:
+            got = conversation(leader, process, answer)
+            return process.wait(60), got.decode().replace("\r\n", "\n")
+        finally:
+            process.kill()
+            process.wait()
+            os.close(leader)
 
     return run
+
+
+def conversation(leader: int, process: subprocess.Popen[bytes], answer: str) -> bytes:
+    """Read what a program prints on its terminal until it ends, and answer its question once it is asked.
+
+    The answer ^C is sent as the signal that a terminal makes of it.
+    """
+    got = bytearray()
+    while True:
+        ready, _, _ = select.select([leader], [], [], 60)
+        assert ready, f"no more output for a minute, after {bytes(got)!r}"
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # how Linux says that the last process closed it
+            return bytes(got)
+        if not part:
+            return bytes(got)
+        got += part
+        if answer and b"[y/N]" in got:
+            if answer == "^C":
+                process.send_signal(signal.SIGINT)
+            else:
+                os.write(leader, answer.encode())
+            answer = ""
 
 
 def without_colours(text: str) -> str:
@@ -110,9 +133,9 @@ def test_a_log_is_shown_without_what_could_act(terminal: Terminal, tmp_path: Pat
     assert shown == "\x1b[31mred\x1b[0m \\x1b]0;owned\\x07 é\n" * 20_000
 
 
-@pytest.mark.parametrize(("typed", "code", "left"), [("y\n", 0, 3), ("n\n", 1, 4), ("\x03", 130, 4)])
-def test_delete_asks_at_a_terminal(terminal: Terminal, own: Filled, typed: str, code: int, left: int) -> None:
-    found, shown = terminal("delete", "#1", *own.at, typed=typed)
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 3), ("n\n", 1, 4), ("^C", 130, 4)])
+def test_delete_asks_at_a_terminal(terminal: Terminal, own: Filled, answer: str, code: int, left: int) -> None:
+    found, shown = terminal("delete", "#1", *own.at, answer=answer)
     assert "Delete this run for good? [y/N]" in shown
     assert found == code
     with runfolio.open_history(own.folder, project="demo") as history:

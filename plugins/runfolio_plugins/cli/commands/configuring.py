@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runfolio_plugins.cli.cells import escape
 from runfolio_plugins.cli.emitting import emit, note
+from runfolio_plugins.cli.escaping import escape
 from runfolio_plugins.cli.formats import any_table
 from runfolio_plugins.cli.group import Command
 from runfolio_plugins.cli.options import Output, debug_options, output_options, store_option, use_settings

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from runfolio_plugins.cli.cells import escape
-from runfolio_plugins.cli.emitting import emit
+from runfolio_plugins.cli.emitting import emit, note
+from runfolio_plugins.cli.escaping import escape
 from runfolio_plugins.cli.files import find_paths
 from runfolio_plugins.cli.group import Command
 from runfolio_plugins.cli.options import (
@@ -85,7 +85,10 @@ def download(
             "run_id": run.id,
             "skipped": report.skipped,
         }
-        emit(data, output, query, make_table=_table if report.downloaded or report.skipped or report.problems else None)
+        if not files and output.format == "table" and query is None:
+            note(f"the run {run.id} has no files")
+            return
+        emit(data, output, query, make_table=_table)
         click.echo(
             escape(
                 f"{_summary(len(report.downloaded), len(report.skipped), len(report.problems))} in {target.absolute()}"
@@ -111,14 +114,14 @@ def _table(data: Plain) -> Table:
         folder = Path(str(data["directory"]))
         for key, what in (("downloaded", "downloaded"), ("skipped", "there already")):
             listed = data[key]
-            rows += [[what, str(folder / str(path))] for path in (listed if isinstance(listed, list) else [])]
+            rows.extend([what, str(folder / str(path))] for path in (listed if isinstance(listed, list) else []))
         problems = data["problems"]
-        rows += [[str(reason), path] for path, reason in (problems.items() if isinstance(problems, dict) else ())]
+        rows.extend([str(reason), path] for path, reason in (problems.items() if isinstance(problems, dict) else ()))
     return Table(["Result", "File"], rows, whole=frozenset({"Result", "File"}), longest=1000)
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Artifact, int], None] | None]:
+def _progress(total: int) -> Generator[Callable[[Artifact, int], None] | None]:
     """A bar on the terminal, where there is one."""
     if not sys.stderr.isatty():
         yield None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runfolio_plugins.cli.cells import escape
+from runfolio_plugins.cli.escaping import escape
 from runfolio_plugins.cli.group import Command
 from runfolio_plugins.cli.options import debug_options, open_history, project_option, store_option
 from runfolio_plugins.cli.run_words import chosen_word, chosen_words, find_run, find_runs, many_runs, one_run

@@ -74,6 +74,8 @@ def list_runs(
     cut to six significant digits. JSON has the whole records. Metrics of the machine (system/...) are columns only when
     asked for.
     """
+    from runfolio.query import parse_where  # noqa: PLC0415 (loads a parser)
+
     if mine and user:
         raise click.UsageError("--mine and --user exclude each other.", context)
     if archived and everything:
@@ -96,6 +98,8 @@ def list_runs(
         rows: list[object] = _picked(records, columns) if columns else [record.to_dict() for record in records]
         emit(rows, output, query, make_table=_table if columns and rows else None, sort=not columns)
         if not rows:
+            for hint in parse_where(where).hints() if where else ():
+                note(hint)
             what = "archived run" if archived else "run"
             of = "of any project" if project == "*" else f"of the project {project or history.project!r}"
             chosen = " that fits" if where or experiment or user or mine else ""

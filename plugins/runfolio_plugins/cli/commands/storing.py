@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runfolio_plugins.cli.cells import escape
 from runfolio_plugins.cli.emitting import note
+from runfolio_plugins.cli.escaping import escape
 from runfolio_plugins.cli.formats import table_text
 from runfolio_plugins.cli.group import Command, CommandGroup
 from runfolio_plugins.cli.options import Output, debug_options, open_history, output_options, store_option

@@ -41,7 +41,6 @@ class FailedError(Exception):
 
 def measure(environment: Environment, mode: str, tracker: str, folder: Path, number: int) -> dict[str, float]:
     """Run one measurement in a process of its own and return its figures."""
-    assert sys.platform != "win32", "the comparison needs a POSIX system"
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(environment.python), str(HERE / "child.py"), mode, tracker, str(folder), str(number)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("RUNFOLIO_", "PYTHON"))}
@@ -51,7 +50,7 @@ def measure(environment: Environment, mode: str, tracker: str, folder: Path, num
         )
     except subprocess.TimeoutExpired as error:
         raise FailedError(f"not done after {SECONDS} s") from error
-    expected = -signal.SIGKILL if mode == "kill" else 0
+    expected = -signal.Signals["SIGKILL"] if mode == "kill" else 0
     if done.returncode != expected:
         raise FailedError((done.stderr.strip() or "no message").splitlines()[-1])
     if mode == "kill":
@@ -145,11 +144,12 @@ def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         print(f"{tracker} …", file=sys.stderr, flush=True)
         try:
             environment = prepare(module.PACKAGE, options.environments)
-            one["version"] = environment.version
-            one["loop"] = logging_loop(environment, tracker, scratch / tracker, options.points, options.repeats)
         except NotInstalledError as error:
             one["failed"] = f"not installed: {error}"
             continue
+        one["version"] = environment.version
+        try:
+            one["loop"] = logging_loop(environment, tracker, scratch / tracker, options.points, options.repeats)
         except FailedError as error:
             one["failed"] = f"failed: {error}"
         if tracker in LISTED:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runfolio import media
 from runfolio.errors import InvalidValueError, RunStateError
+from runfolio.journal.writer import MISSING
 from runfolio.names import validate_name, validate_path
 from runfolio.params import Params, Summary, Tags, validate_goal
 from runfolio.run import Run
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 class ActiveRun(Run):
     """A run that is being written by this process. Also everything that `Run` offers.
 
-    Safe to use from several threads, and after a fork (the child writes as a writer of its own). Used as a context manager, it
-    ends as Completed, or as Failed when the block raises. Storage trouble never raises here: it is retried, kept in the local
-    journal, and said once; a wrong *call* raises at once.
+    Safe to use from several threads, and after a fork (the child writes as a writer of its own). Used as a context
+    manager, it ends as Completed, or as Failed when the block raises. Storage trouble never raises here: it is
+    retried, kept in the local journal, and said once; a wrong *call* raises at once.
 
     Attributes:
         params: what went in. ``params.update(lr=0.1, optimizer={"name": "adam"})``.
@@ -38,38 +39,34 @@ class ActiveRun(Run):
     def __init__(self, history: History, recorder: Recorder) -> None:
         super().__init__(history, recorder.run_id)
         self._recorder = recorder
-        self.params = Params(recorder.note, recorder.start.get("params"))
+        self.params = Params(recorder.note, recorder.start.get("params"), recorder.redact_param)
         self.summary = Summary(recorder.note)
         self.tags = Tags(recorder.edit, dict.fromkeys(recorder.start.get("tags", ()), True))
-        # The journal's own method: one call less in a training loop.
-        object.__setattr__(self, "log", recorder.journal.log)
+        # The journal's own method in place of ours: one call less in a training loop.
+        vars(self)["log"] = recorder.journal.log
 
-    if not TYPE_CHECKING:
-        # Set on the instance, for speed; the class attribute exists for readers and documentation tools.
-        log = None
+    def log(self, name: str | Mapping[str, Any], value: object = MISSING, step: int | None = None) -> Pending:
+        """Log a metric: a number, bool, str, or a list or 1-D array of them; or a mapping of several at one step.
 
-    else:
+        The value is in the local journal when this returns, and so outlives the process; a background thread stores it.
 
-        def log(self, name: str | Mapping[str, Any], value: object = None, step: int | None = None) -> Pending:
-            """Log a metric: a number, bool, str, or a list or 1-D array of them; or a mapping of several at one step.
+        Args:
+            name: the metric; any printable text. Logging it again extends the series.
+            value: the value. Its kind comes back as it went in. NaN and infinities are kept.
+            step: where in the series. Without it, one more than the last step of this metric and writer.
 
-            The value is in the local journal when this returns, and so outlives the process; a background thread stores it.
+        Returns:
+            A `Pending`, whose ``wait(timeout)`` says whether the value is in the store.
 
-            Args:
-                name: the metric; any printable text. Logging it again extends the series.
-                value: the value. Its kind comes back as it went in. NaN and infinities are kept.
-                step: where in the series. Without it, one more than the last step of this metric and writer.
+        Raises:
+            InvalidValueError: a value of this type cannot be logged; the message names the call that takes it.
+            InvalidNameError: the name is empty, too long, or holds control characters.
+            RunStateError: the run has ended.
+        """
+        # Seldom reached: an instance has the journal's own method in place of this one.
+        return self._recorder.journal.log(name, value, step)
 
-            Returns:
-                A `Pending`, whose ``wait(timeout)`` says whether the value is in the store.
-
-            Raises:
-                InvalidValueError: a value of this type cannot be logged; the message names the call that takes it.
-                InvalidNameError: the name is empty, too long, or holds control characters.
-                RunStateError: the run has ended.
-            """
-
-    def log_columns(self, columns: Mapping[str, Any], step: Any = None) -> Pending:  # noqa: ANN401 (arrays of any library)
+    def log_columns(self, columns: Mapping[str, Any], step: Any = None) -> Pending:
         """Log whole columns at once, without a Python loop: NumPy or Arrow arrays, or lists, all of one length.
 
         Args:
@@ -81,7 +78,7 @@ class ActiveRun(Run):
         """
         return self._recorder.journal.log_columns(columns, step)
 
-    def log_figure(self, name: str, figure: Any, step: int | None = None) -> Pending:  # noqa: ANN401 (of any library)
+    def log_figure(self, name: str, figure: Any, step: int | None = None) -> Pending:
         """Store a Matplotlib figure as ``outputs/<name>.png``, a Plotly figure as ``outputs/<name>.plotly.json``.
 
         With `step`, one file a step: ``outputs/<name>/<step>.png``.
@@ -91,8 +88,9 @@ class ActiveRun(Run):
         """
         return self._log_encoded(name, media.figure(figure), "figure", step)
 
-    def log_image(self, name: str, image: Any, step: int | None = None) -> Pending:  # noqa: ANN401 (of any library)
-        """Store a Pillow image, an array of shape (H, W[, 3 or 4]), or PNG or JPEG bytes, as an image file under ``outputs/``.
+    def log_image(self, name: str, image: Any, step: int | None = None) -> Pending:
+        """Store a Pillow image, an array of shape (H, W[, 3 or 4]), or PNG or JPEG bytes, as an image file under
+        ``outputs/``.
 
         Raises:
             InvalidValueError: it is no image.
@@ -100,15 +98,16 @@ class ActiveRun(Run):
         """
         return self._log_encoded(name, media.image(image), "image", step)
 
-    def log_table(self, name: str, table: Any, step: int | None = None) -> Pending:  # noqa: ANN401 (of any library)
-        """Store a table as ``outputs/<name>.parquet``: a DataFrame, an Arrow table, a mapping of columns, or a list of records.
+    def log_table(self, name: str, table: Any, step: int | None = None) -> Pending:
+        """Store a table as ``outputs/<name>.parquet``: a DataFrame, an Arrow table, a mapping of columns, or a list
+        of records.
 
         Raises:
             InvalidValueError: it is no table.
         """
         return self._log_encoded(name, media.table(table), "table", step)
 
-    def log_text(self, name: str, text: Any, step: int | None = None) -> Pending:  # noqa: ANN401 (a str, or what JSON holds)
+    def log_text(self, name: str, text: Any, step: int | None = None) -> Pending:
         """Store a text as ``outputs/<name>.txt`` (or under its own suffix), a dict or list as JSON.
 
         Raises:
@@ -122,11 +121,13 @@ class ActiveRun(Run):
         return self._recorder.stage_bytes(path, encoded.data, kind=kind, step=step, media_type=encoded.media_type)
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> Pending:
-        """Store a file, or a folder with all that is in it, as it is now: a copy is kept at once, and sent in the background.
+        """Store a file, or a folder with all that is in it, as it is now: a copy is kept at once, and sent in the
+        background.
 
         Args:
             path: the file or folder.
-            name: its path in the run, below ``outputs/`` unless it begins with ``outputs/`` or ``logs/``. By default its own name.
+            name: its path in the run, below ``outputs/`` unless it begins with ``outputs/`` or ``logs/``. By default
+                its own name.
 
         Raises:
             InvalidValueError: there is no file or folder at `path`.
@@ -138,7 +139,8 @@ class ActiveRun(Run):
             return self._recorder.stage_folder(source, target)
         if not source.is_file():
             raise InvalidValueError(
-                f"There is no file or folder {str(path)!r}: log_artifact takes a path; use run.log_bytes(name, data) for contents", key=str(path)
+                f"There is no file or folder {str(path)!r}: log_artifact takes a path; use run.log_bytes(name, data) for contents",
+                key=str(path),
             )
         return self._recorder.stage_file(source, target)
 
@@ -175,7 +177,8 @@ class ActiveRun(Run):
         self._recorder.note("definitions", {validate_name(name): {"goal": validate_goal(goal)}})
 
     def set_properties(self, properties: Mapping[str, Any]) -> None:
-        """Add properties of the run that became known after its start: flat, JSON values. A new value replaces an old one."""
+        """Add properties of the run that became known after its start: flat, JSON values. A new value replaces an old
+        one."""
         self._recorder.note("properties", properties)
 
     def left_behind(self, paths: Iterable[str]) -> None:
@@ -233,8 +236,8 @@ class ActiveRun(Run):
             timeout: seconds to wait at most; None waits as long as storage answers.
 
         Returns:
-            True when all of it is in the *store*; False on a time-out, or when the store cannot be reached. It is then still in the
-            local journal. Never raises on storage trouble.
+            True when all of it is in the *store*; False on a time-out, or when the store cannot be reached. It is
+            then still in the local journal. Never raises on storage trouble.
         """
         return self._recorder.flush(timeout)
 
@@ -243,11 +246,17 @@ class ActiveRun(Run):
         return self._recorder.recover_writers()
 
     def child_environment(self) -> dict[str, str]:
-        """Return the environment variables that make `get_logger()` in a child process write to this run, as its own writer."""
+        """Return the environment variables that make `get_logger()` in a child process write to this run, as its own
+        writer."""
         return self._recorder.child_environment()
 
     def finish(
-        self, status: str = "Completed", *, reason: str | None = None, traceback: str | None = None, exit_code: int | None = None
+        self,
+        status: str = "Completed",
+        *,
+        reason: str | None = None,
+        traceback: str | None = None,
+        exit_code: int | None = None,
     ) -> bool:
         """End the run, or this process's part of it. Calling it again does nothing.
 
@@ -258,7 +267,8 @@ class ActiveRun(Run):
             exit_code: of the process that ran.
 
         Returns:
-            True when everything is in the store; False when some of it waits in the local journal for ``runfolio sync``.
+            True when everything is in the store; False when some of it waits in the local journal for ``runfolio
+            sync``.
 
         Raises:
             RunStateError: another status.
@@ -270,7 +280,9 @@ class ActiveRun(Run):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         status, reason, exit_code = outcome(error)
         text = None
         if error is not None and status == "Failed" and trace is not None and not isinstance(error, SystemExit):

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from runfolio import layout
-from runfolio.errors import ArtifactNotFoundError, FormatError, InvalidKeyError, NotFoundError, RunfolioError, StorageError
+from runfolio.errors import (
+    ArtifactNotFoundError,
+    FormatError,
+    InvalidKeyError,
+    NotFoundError,
+    RunfolioError,
+    StorageError,
+)
 from runfolio.filesystem import TargetFolder, hash_file
 from runfolio.names import find_collisions, validate_path
 
@@ -79,7 +86,10 @@ class Artifact:
         """
         data = self._read(0, None)
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
-            raise FormatError(f"The stored contents of {self.path!r} do not match their SHA-256: the object was changed", key=self._key)
+            raise FormatError(
+                f"The stored contents of {self.path!r} do not match their SHA-256: the object was changed",
+                key=self._key,
+            )
         return data
 
     def _read(self, start: int, end: int | None) -> bytes:
@@ -88,7 +98,9 @@ class Artifact:
         try:
             return self._backend.get(self._key, start, end)
         except NotFoundError as error:
-            raise ArtifactNotFoundError(f"The contents of {self.path!r} are gone from the store", key=self._key) from error
+            raise ArtifactNotFoundError(
+                f"The contents of {self.path!r} are gone from the store", key=self._key
+            ) from error
 
 
 class _RangeReader(io.RawIOBase):
@@ -114,7 +126,7 @@ class _RangeReader(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 (the buffer protocol has no type in Python 3.11)
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         end = min(self._at + len(view), self._artifact.size)
         if end <= self._at:
@@ -155,11 +167,11 @@ class Artifacts:
         load: returns the files, read from the manifests of the run's writers.
     """
 
-    def __init__(self, run_id: str, load: Callable[[], list[Artifact]]) -> None:
+    def __init__(self, run_id: str, load: Callable[[], Sequence[Artifact]]) -> None:
         self._run_id = run_id
         self._load = load
 
-    def list(self, prefix: str = "") -> list[Artifact]:
+    def list(self, prefix: str = "") -> Sequence[Artifact]:
         """Return the files sorted by path, those below the folder `prefix` if one is given."""
         inside = f"{prefix.rstrip('/')}/" if prefix else ""
         return [one for one in self._load() if one.path.startswith(inside) or one.path == prefix]
@@ -212,7 +224,9 @@ class Artifacts:
         collisions = find_collisions(one.path for one in chosen)
         for artifact in chosen:
             if artifact.path in collisions:
-                report.problems[artifact.path] = f"cannot stand beside {collisions[artifact.path]!r} on every file system"
+                report.problems[artifact.path] = (
+                    f"cannot stand beside {collisions[artifact.path]!r} on every file system"
+                )
                 continue
             try:
                 fetched = _fetch(artifact, folder, overwrite=overwrite, progress=progress)
@@ -222,7 +236,7 @@ class Artifacts:
             (report.downloaded if fetched else report.skipped).append(artifact.path)
         return report
 
-    def _chosen(self, paths: Iterable[str] | None) -> list[Artifact]:
+    def _chosen(self, paths: Iterable[str] | None) -> Sequence[Artifact]:
         if paths is None:
             return self.list()
         chosen: dict[str, Artifact] = {}
@@ -231,24 +245,33 @@ class Artifacts:
             if not found:
                 self[path]  # raises, and names what there is
             chosen.update((one.path, one) for one in found)
-        return list(chosen.values())
+        return [*chosen.values()]
 
 
 def _fetch(artifact: Artifact, folder: TargetFolder, *, overwrite: bool, progress: DownloadProgress | None) -> bool:
     """Write one file; False when it is there already."""
     final = folder.place(artifact.path)
     if final.exists() or final.is_symlink():
-        if final.is_file() and not final.is_symlink() and final.stat().st_size == artifact.size and hash_file(final)[0] == artifact.sha256:
+        if (
+            final.is_file()
+            and not final.is_symlink()
+            and final.stat().st_size == artifact.size
+            and hash_file(final)[0] == artifact.sha256
+        ):
             return False
         if not overwrite:
-            raise InvalidKeyError(f"{final} exists with other contents: pass overwrite to replace it", key=artifact.path)
+            raise InvalidKeyError(
+                f"{final} exists with other contents: pass overwrite to replace it", key=artifact.path
+            )
     if not artifact.available:
         raise ArtifactNotFoundError(f"its contents were not stored: {artifact.status}", key=artifact.path)
     partial = folder.partial(artifact.path)
     _continue(artifact, partial, progress)
     if artifact.sha256 and hash_file(partial)[0] != artifact.sha256:
         partial.unlink()
-        raise FormatError("its contents in the store do not match their SHA-256: the object was changed", key=artifact.path)
+        raise FormatError(
+            "its contents in the store do not match their SHA-256: the object was changed", key=artifact.path
+        )
     folder.publish(partial, artifact.path)
     return True
 
@@ -264,7 +287,9 @@ def _continue(artifact: Artifact, partial: Path, progress: DownloadProgress | No
         while have < artifact.size:
             part = artifact._read(have, min(have + _STEP, artifact.size))  # noqa: SLF001
             if not part:
-                raise StorageError(f"{artifact.path!r} ends after {have} of {artifact.size} bytes in the store", key=artifact.path)
+                raise StorageError(
+                    f"{artifact.path!r} ends after {have} of {artifact.size} bytes in the store", key=artifact.path
+                )
             out.write(part)
             have += len(part)
             if progress is not None:

@@ -1,13 +1,13 @@
 """The seam: a `Backend` moves bytes under keys and knows nothing of runs or metrics.
 
-Third parties subclass `Backend` and register it with the hook ``runfolio_register_backends``. The rules below are the contract;
-the conformance kit in `runfolio.testing` checks each of them.
+Third parties subclass `Backend` and register it with the hook ``runfolio_register_backends``. The rules below are the
+contract; the conformance kit in `runfolio.testing` checks each of them.
 
 Keys
     are relative, ``/``-separated and were validated by the core (`runfolio.names.validate_key`) before they arrive.
 Atomicity
-    `put` and `create` publish the whole object or nothing, also when the process is killed. Concurrent readers see the old
-    object or the new one, never a mixture. An empty object is legal.
+    `put` and `create` publish the whole object or nothing, also when the process is killed. Concurrent readers see
+    the old object or the new one, never a mixture. An empty object is legal.
 Visibility
     What `put`, `create` or `delete` has acknowledged is seen by every `get`, `stat` and `list` that begins afterwards.
 Threads and processes
@@ -115,9 +115,9 @@ class Backend(ABC):
     def list(self, prefix: str = "", *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, in key order (by UTF-8 bytes), at any depth.
 
-        `prefix` is empty or ends with ``/``: it names a folder, so ``a/`` never matches ``ab/x``. Only keys greater than
-        `start_after` are yielded, `limit` of them at most. Pages are not one snapshot. A prefix with nothing under it
-        yields nothing.
+        `prefix` is empty or ends with ``/``: it names a folder, so ``a/`` never matches ``ab/x``. Only keys greater
+        than `start_after` are yielded, `limit` of them at most. Pages are not one snapshot. A prefix with nothing
+        under it yields nothing.
 
         Raises:
             StorageError: the storage failed.

@@ -10,10 +10,23 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from runfolio.run import Run
 
-_RECORD: Final = (
-    "run_number status name experiment script_name user_id host target parent_run_id created_utc start_time_utc end_time_utc "
-    "duration_seconds note description"
-).split()
+_RECORD: Final = [
+    "run_number",
+    "status",
+    "name",
+    "experiment",
+    "script_name",
+    "user_id",
+    "host",
+    "target",
+    "parent_run_id",
+    "created_utc",
+    "start_time_utc",
+    "end_time_utc",
+    "duration_seconds",
+    "note",
+    "description",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +49,8 @@ class Comparison:
 
     Attributes:
         runs: the runs, in the order given.
-        sections: ``record``, ``params``, ``arguments``, ``metrics``, ``properties``, ``packages``, ``artifacts`` (SHA-256 by path), each a
-            list of values; what differs stands first.
+        sections: ``record``, ``params``, ``arguments``, ``metrics``, ``properties``, ``packages``, ``artifacts``
+            (SHA-256 by path), each a list of values; what differs stands first.
     """
 
     def __init__(self, runs: Sequence[Run], sections: Mapping[str, Sequence[ComparedValue]]) -> None:
@@ -50,7 +63,8 @@ class Comparison:
         return Comparison(self.runs, {name: values for name, values in kept.items() if values})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain data: the run ids, and by section and name the values and whether they differ."""
+        """Return the comparison as plain data: the run ids, and by section and name the values and whether they
+        differ."""
         return {
             "runs": [run.id for run in self.runs],
             "sections": {

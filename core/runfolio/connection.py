@@ -81,7 +81,8 @@ class Connection:
         known = self.plugins.registry("runfolio_register_backends")
         if scheme not in known:
             raise ConfigurationError(
-                f"No backend knows the scheme {scheme!r} of {self._address!r}: known are {', '.join(sorted(known))}", key=self._address
+                f"No backend knows the scheme {scheme!r} of {self._address!r}: known are {', '.join(sorted(known))}",
+                key=self._address,
             )
         backend: Backend = known[scheme].load()(self._address, **self._options)
         return backend

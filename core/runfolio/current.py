@@ -1,7 +1,8 @@
 """The current run of this process, for scripts that do not want to pass a run around.
 
-`get_logger` is the only place in the core that touches the process: for a run that it started itself in the main thread it chains the
-exception hook, SIGTERM and the exit, so that the run ends with the right status. Nothing here runs for an explicit `open_history`.
+`get_logger` is the only place in the core that touches the process: for a run that it started itself in the main
+thread it chains the exception hook, SIGTERM and the exit, so that the run ends with the right status. Nothing here
+runs for an explicit `open_history`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _histories: dict[str | None, History] = {}
 
 
 def current_run() -> ActiveRun | None:
-    """Return the run that this process is writing: the newest one that `start_run` or `get_logger` gave and that has not ended."""
+    """Return the run that this process is writing: the newest one that `start_run` or `get_logger` gave and that has
+    not ended."""
     with _lock:
         while _runs and _runs[-1].finished:
             _runs.pop()
@@ -41,9 +43,9 @@ def current_run() -> ActiveRun | None:
 def get_logger() -> ActiveRun:
     """Return the run to log to, from anywhere in a script, as often as wanted.
 
-    In a script that ``runfolio run`` started, this is the tracked run. Otherwise it is the run that `start_run` gave last; and if there is
-    none, one is started for this process, which a line on stderr says once. That run ends with the process: Completed, Failed when
-    an exception ended the script, Canceled on Ctrl-C or SIGTERM.
+    In a script that ``runfolio run`` started, this is the tracked run. Otherwise it is the run that `start_run` gave
+    last; and if there is none, one is started for this process, which a line on stderr says once. That run ends with
+    the process: Completed, Failed when an exception ended the script, Canceled on Ctrl-C or SIGTERM.
     """
     with _lock:
         run = current_run()
@@ -76,7 +78,8 @@ def start_run(
     note: str | None = None,
     store: str | None = None,
 ) -> ActiveRun:
-    """Start a run in the configured store and make it the current one. Use it as a context manager, or call its `finish`.
+    """Start a run in the configured store and make it the current one. Use it as a context manager, or call its
+    `finish`.
 
     Args:
         project: the project; by default the one that the current folder belongs to.
@@ -125,7 +128,8 @@ def resume_run(run_id: str, at_step: int | None = None) -> ActiveRun:
 
     Args:
         run_id: the id of the run.
-        at_step: where the new attempt goes on; what the earlier ones logged from this step on is hidden when read. Nothing is rewritten.
+        at_step: where the new attempt goes on; what the earlier ones logged from this step on is hidden when read.
+            Nothing is rewritten.
 
     Raises:
         RunNotFoundError: no such run.
@@ -200,7 +204,8 @@ class _Ending:
 def _mark_interrupted() -> None:
     """Have the interpreter leave by SIGINT, as it does after an unhandled Ctrl-C.
 
-    It remembers that in a flag which any later `exec` of a text clears, and modules that were loaded to end the run may do that.
+    It remembers that in a flag which any later `exec` of a text clears, and modules that were loaded to end the run
+    may do that.
     """
     try:
         exec("raise KeyboardInterrupt")  # noqa: S102 (a constant; only this sets the flag again)

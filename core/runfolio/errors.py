@@ -95,7 +95,8 @@ class MissingDependencyError(ConfigurationError, ImportError):
 
 
 class UntrustedStoreError(ConfigurationError):
-    """A project file names a store that would be used with credentials and was never approved. See ``runfolio trust``."""
+    """A project file names a store that would be used with credentials and was never approved. See ``runfolio
+    trust``."""
 
     kind = ErrorKind.UNTRUSTED_STORE
 

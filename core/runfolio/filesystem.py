@@ -1,7 +1,8 @@
 """The one writer into the file system: what a download, an import or a restore puts on disk goes through here.
 
-Names come from a store, which may be somebody else's. So each file is written below one open folder, every component on the way is
-checked not to be a symbolic link, the bytes go to a temporary name first, and only a complete, verified file gets its own name.
+Names come from a store, which may be somebody else's. So each file is written below one open folder, every component
+on the way is checked not to be a symbolic link, the bytes go to a temporary name first, and only a complete, verified
+file gets its own name.
 """
 
 from __future__ import annotations

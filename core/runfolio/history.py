@@ -46,12 +46,13 @@ def open_history(
     """Open the history in a store. Nothing is asked of the store yet, unless `must_exist` is set.
 
     Args:
-        store: a URL (``s3://bucket/prefix``), a folder, or the name of a configured store; by default the configured one, which is
-            ``.runfolio/store`` of the project when nothing else is configured.
+        store: a URL (``s3://bucket/prefix``), a folder, or the name of a configured store; by default the configured
+            one, which is ``.runfolio/store`` of the project when nothing else is configured.
         storage_options: handed to the backend; it says which there are.
         read_only: refuse every write.
         plugins: the plugins to use; by default all installed ones.
-        project: what `History.last` and its like mean when no project is given; by default the one of the current folder.
+        project: what `History.last` and its like mean when no project is given; by default the one of the current
+            folder.
         must_exist: fail at once when there is no store.
         settings: a configuration resolved already; by default that of the current folder.
 
@@ -91,7 +92,7 @@ class History:
         from runfolio.config import require_trust, store_address  # noqa: PLC0415 (loaded on use)
 
         self.settings = settings
-        self.plugins = plugins or Plugins(disabled=settings.plugins_disabled)
+        self.plugins = plugins or Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
         address = store_address(settings)
         require_trust(address)
         self._options = {**address.options, **(storage_options or {})}
@@ -214,11 +215,11 @@ class History:
 
     def _refuse_read_only(self) -> None:
         if self.read_only:
-            raise ReadOnlyError(f"The history of {self.url} was opened read-only: open it without read_only to write", key=self.url)
+            raise ReadOnlyError(
+                f"The history of {self.url} was opened read-only: open it without read_only to write", key=self.url
+            )
 
-    def _edit(
-        self, run_id: str, field: str | None, value: object, *, kind: Literal["edit", "delete"] = "edit"
-    ) -> None:
+    def _edit(self, run_id: str, field: str | None, value: object, *, kind: Literal["edit", "delete"] = "edit") -> None:
         from runfolio.store.desk import Desk  # noqa: PLC0415 (loaded on use)
         from runfolio.store.editing import edit, intend_edit  # noqa: PLC0415
         from runfolio.store.ledger import Ledger  # noqa: PLC0415
@@ -288,8 +289,8 @@ class History:
         """Return one run.
 
         Args:
-            word: an id, its last five characters, ``project#7``, ``#7``, ``@last`` (my newest run of the current project) or
-                ``@last:any`` (anybody's).
+            word: an id, its last five characters, ``project#7``, ``#7``, ``@last`` (my newest run of the current
+                project) or ``@last:any`` (anybody's).
             number: its number, in `project` or the current one.
             project: the project; ``"*"`` for all.
 
@@ -325,9 +326,17 @@ class History:
         wanted = goal or self.goal(metric, project) or "max"
         quoted = "`" + metric.replace("`", "``") + "`"
         sign = "-" if wanted == "max" else ""
-        for run in self.runs(project, where=f"{wanted}(metrics.{quoted}) is not null", order_by=f"{sign}{wanted}(metrics.{quoted})", limit=1):
+        for run in self.runs(
+            project,
+            where=f"{wanted}(metrics.{quoted}) is not null",
+            order_by=f"{sign}{wanted}(metrics.{quoted})",
+            limit=1,
+        ):
             return run
-        raise RunNotFoundError(f"No run in project {project or self.project!r} of {self.url} has a number under the metric {metric!r}", key=metric)
+        raise RunNotFoundError(
+            f"No run in project {project or self.project!r} of {self.url} has a number under the metric {metric!r}",
+            key=metric,
+        )
 
     def goal(self, metric: str, project: str | None = None) -> Literal["max", "min"] | None:
         """Return what the newest run that defined this metric says is good, or None when none did."""
@@ -351,7 +360,9 @@ class History:
             raise ValueError("A comparison needs two or more runs")
         return compare(chosen)
 
-    def metrics(self, runs: Iterable[str | Run], names: Iterable[str] | None = None, max_points: int | None = None) -> pa.Table:
+    def metrics(
+        self, runs: Iterable[str | Run], names: Iterable[str] | None = None, max_points: int | None = None
+    ) -> pa.Table:
         """Return rows of many runs as one Arrow table: the columns of `Run.metrics`, with `run_id` in front.
 
         Args:
@@ -370,13 +381,15 @@ class History:
     # Upkeep
 
     def sync(self) -> SyncReport:
-        """Send what dead processes of this machine and user left in their journals for this store. Repeating it is harmless."""
+        """Send what dead processes of this machine and user left in their journals for this store. Repeating it is
+        harmless."""
         from runfolio.recording.spooled import sync  # noqa: PLC0415 (loaded on use)
 
         return sync(self)
 
     def check(self) -> CheckReport:
-        """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting. Leaves nothing behind."""
+        """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting. Leaves
+        nothing behind."""
         from runfolio.store_check import check_store  # noqa: PLC0415 (loaded on use)
 
         self._refuse_read_only()
@@ -396,7 +409,8 @@ class History:
         return repair(self._connection)
 
     def gc(self, *, dry_run: bool = True) -> UpkeepReport:
-        """Find, and unless `dry_run` delete, what no run needs: leftovers of deleted runs, covered segments, old beats."""
+        """Find, and unless `dry_run` delete, what no run needs: leftovers of deleted runs, covered segments, old
+        beats."""
         from runfolio.maintenance import gc  # noqa: PLC0415 (loaded on use)
 
         if not dry_run:
@@ -410,7 +424,9 @@ class History:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -420,5 +436,5 @@ class History:
         return f"<History of {self.url}>"
 
 
-def _unpickle(url: str, options: Mapping[str, Any], read_only: bool, project: str) -> History:  # noqa: FBT001 (pickle is positional)
+def _unpickle(url: str, options: Mapping[str, Any], read_only: bool, project: str) -> History:
     return open_history(url, storage_options=options, read_only=read_only, project=project)

@@ -1,10 +1,10 @@
 """What a plugin may do. This file is the documentation of the hooks, and happens to be code.
 
-A plugin is a module or object registered under the entry-point group ``runfolio``. It implements any of the hooks below with
-`hookimpl`, and may leave out arguments it does not need. Later versions add arguments and never rename one.
+A plugin is a module or object registered under the entry-point group ``runfolio``. It implements any of the hooks
+below with `hookimpl`, and may leave out arguments it does not need. Later versions add arguments and never rename one.
 
-Observers (the ones that say so) must not stop a training loop: what they raise is reported once with the plugin's name, and the run
-goes on. Hooks that decide or veto let their exceptions through.
+Observers (the ones that say so) must not stop a training loop: what they raise is reported once with the plugin's
+name, and the run goes on. Hooks that decide or veto let their exceptions through.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ class RegisterTarget(Protocol):
     """What `runfolio_register_targets` hands to a plugin."""
 
     def __call__(self, name: str, target: str, *, extra: str | None = None) -> None:
-        """Announce a target for tracked runs; the arguments are those of `RegisterBackend`, with a name for the scheme."""
+        """Announce a target for tracked runs; the arguments are those of `RegisterBackend`, with a name for the
+        scheme."""
 
 
 @hookspec
 def runfolio_register_backends(register: RegisterBackend) -> None:
     """Announce backends.
 
-    When: once for each plugin manager, at the first use of a store. Thread: the caller's. Return: nothing. May raise: yes, which
-    disables the plugin and names it. A scheme that two plugins register is an error naming both.
+    When: once for each plugin manager, at the first use of a store. Thread: the caller's. Return: nothing. May raise:
+    yes, which disables the plugin and names it. A scheme that two plugins register is an error naming both.
     """
 
 
@@ -70,8 +71,9 @@ def runfolio_register_targets(register: RegisterTarget) -> None:
 def runfolio_register_commands(cli: click.Group) -> None:
     """Add commands to the command line. The click group is public contract.
 
-    When: each time the command line starts. Thread: main. Return: nothing. May raise: yes, which disables the plugin and names it.
-    Note for implementers: import what a command needs inside its function, so that ``runfolio --help`` stays fast.
+    When: each time the command line starts. Thread: main. Return: nothing. May raise: yes, which disables the plugin
+    and names it. Note for implementers: import what a command needs inside its function, so that ``runfolio --help``
+    stays fast.
     """
 
 
@@ -79,8 +81,8 @@ def runfolio_register_commands(cli: click.Group) -> None:
 def runfolio_convert_value(value: object) -> object | None:
     """Turn a value of a type that Runfolio does not know into one it can log (a scalar, or a list of scalars).
 
-    When: in `run.log`, for values that would otherwise be refused. Thread: the caller's. Return: the converted value, or None to
-    decline; the first answer counts. May raise: yes, the exception reaches the caller of `log`.
+    When: in `run.log`, for values that would otherwise be refused. Thread: the caller's. Return: the converted value,
+    or None to decline; the first answer counts. May raise: yes, the exception reaches the caller of `log`.
     """
 
 
@@ -88,8 +90,8 @@ def runfolio_convert_value(value: object) -> object | None:
 def runfolio_collect_properties(run: ActiveRun) -> Mapping[str, Any] | None:
     """Contribute to the properties of a run that starts.
 
-    When: once before a run is stored. Thread: the caller's of `start_run`. Return: a flat mapping of JSON values, or None. May raise:
-    it is an observer.
+    When: once before a run is stored. Thread: the caller's of `start_run`. Return: a flat mapping of JSON values, or
+    None. May raise: it is an observer.
     """
 
 
@@ -97,7 +99,8 @@ def runfolio_collect_properties(run: ActiveRun) -> Mapping[str, Any] | None:
 def runfolio_run_started(run: ActiveRun) -> None:
     """Observe that a run has started. It may be logged to.
 
-    When: once for each started, resumed or attached run, also offline. Thread: the caller's. May raise: it is an observer.
+    When: once for each started, resumed or attached run, also offline. Thread: the caller's. May raise: it is an
+    observer.
     """
 
 
@@ -105,8 +108,8 @@ def runfolio_run_started(run: ActiveRun) -> None:
 def runfolio_metrics_flushed(run: ActiveRun, batch: pa.RecordBatch) -> None:
     """Observe rows that have reached the store.
 
-    When: after each flush that had new rows, never for one value. Thread: the background one. `batch` has the columns of
-    ``docs/format.md``, "Rows". May raise: it is an observer.
+    When: after each flush that had new rows, never for one value. Thread: the background one. `batch` has the columns
+    of ``docs/format.md``, "Rows". May raise: it is an observer.
     """
 
 
@@ -146,8 +149,8 @@ def runfolio_promoting(run: Run, artifact: Artifact) -> None:
 def runfolio_render_artifact(artifact: Artifact) -> Preview | None:
     """Draw a file for people.
 
-    When: someone looks at an artifact. Thread: any. Return: a `runfolio.preview.Preview`, or None to decline; the first answer
-    counts. May raise: yes, it is shown in place of the preview.
+    When: someone looks at an artifact. Thread: any. Return: a `runfolio.preview.Preview`, or None to decline; the
+    first answer counts. May raise: yes, it is shown in place of the preview.
     """
 
 
@@ -155,9 +158,10 @@ def runfolio_render_artifact(artifact: Artifact) -> Preview | None:
 def runfolio_redact(field: str, value: str) -> str | None:
     """Hide secrets beyond those that Runfolio knows.
 
-    When: before an argument, property, remote or environment value is journaled. Thread: the caller's. `field` says what it is.
-    Return: the text to store instead, or None to leave it. Every plugin is asked, each with what the one before it returned.
-    May raise: the value is then replaced as a whole.
+    When: before an argument, property, remote or environment value is journaled. Thread: the caller's. `field` says
+    what it is.
+    Return: the text to store instead, or None to leave it. Every plugin is asked, each with what the one before it
+    returned. May raise: the value is then replaced as a whole.
     """
 
 

@@ -38,7 +38,9 @@ def parse_run_id(run_id: str) -> RunId:
     """
     found = _RUN_ID.fullmatch(run_id)
     if not found:
-        raise InvalidNameError(f"{run_id!r} is not a run id: expected <project>_<milliseconds>-<5 characters>", key=run_id)
+        raise InvalidNameError(
+            f"{run_id!r} is not a run id: expected <project>_<milliseconds>-<5 characters>", key=run_id
+        )
     return RunId(validate_project(found["project"]), int(found["ms"]), found["short"])
 
 

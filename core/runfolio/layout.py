@@ -63,7 +63,7 @@ def run_folder(run_id: str) -> str:
     """Folder of a run."""
     project, _, _ = parse_run_id(run_id)
     encoded = encode_project(project)
-    return f"{RUNS}{encoded}/{encoded}{run_id[len(project):]}/"
+    return f"{RUNS}{encoded}/{encoded}{run_id[len(project) :]}/"
 
 
 def run_id_of(key: str) -> str:

@@ -55,7 +55,9 @@ def info(connection: Connection) -> UpkeepReport:
     index = index_info(connection.index)
     problems = [] if index.damaged is None else [f"The index is damaged: {index.damaged}: run `runfolio store repair`"]
     if index.skipped:
-        problems.append(f"Checkpoint {index.skipped} of the index is damaged and was done without: run `runfolio store repair`")
+        problems.append(
+            f"Checkpoint {index.skipped} of the index is damaged and was done without: run `runfolio store repair`"
+        )
     problems += _unreadable(index.unreadable)
     figures = {
         "runs": index.runs,
@@ -72,7 +74,9 @@ def info(connection: Connection) -> UpkeepReport:
 def _kind(key: str) -> str:
     room, _, rest = key.partition("/")
     if room != "runs":
-        return {"index": "index", "log": "index", "beats": "index", "objects": "snapshots"}.get(room, room if rest else "store")
+        return {"index": "index", "log": "index", "beats": "index", "objects": "snapshots"}.get(
+            room, room if rest else "store"
+        )
     parts = rest.split("/")
     inside = parts[2] if len(parts) > 3 else ""  # noqa: PLR2004 (<p>/<id>/<room>/<name>)
     return _KINDS.get(inside, "records")
@@ -86,7 +90,9 @@ def repair(connection: Connection) -> UpkeepReport:
     done = repair_index(connection.index)
     problems = _unreadable(done.unreadable)
     if done.hidden:
-        problems.append(f"{len(done.hidden)} runs cannot be shown, their start is missing or unreadable: {_some(done.hidden)}")
+        problems.append(
+            f"{len(done.hidden)} runs cannot be shown, their start is missing or unreadable: {_some(done.hidden)}"
+        )
     figures = {
         "runs": done.runs,
         "deleted runs": done.deleted,
@@ -120,7 +126,9 @@ def gc(connection: Connection, *, dry_run: bool) -> UpkeepReport:
 def _unreadable(keys: Sequence[str]) -> list[str]:
     if not keys:
         return []
-    return [f"{len(keys)} objects cannot be read and were left alone; they may come from a newer Runfolio: {_some(keys)}"]
+    return [
+        f"{len(keys)} objects cannot be read and were left alone; they may come from a newer Runfolio: {_some(keys)}"
+    ]
 
 
 def _some(words: Sequence[str]) -> str:

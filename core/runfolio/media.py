@@ -23,7 +23,7 @@ class Encoded(NamedTuple):
     media_type: str
 
 
-def figure(value: Any) -> Encoded:  # noqa: ANN401 (recognised by what it can do)
+def figure(value: Any) -> Encoded:
     """Encode a Matplotlib figure (or its axes, or a seaborn grid) as PNG, a Plotly figure as its JSON.
 
     Raises:
@@ -32,14 +32,17 @@ def figure(value: Any) -> Encoded:  # noqa: ANN401 (recognised by what it can do
     if callable(getattr(value, "to_plotly_json", None)) and callable(getattr(value, "to_json", None)):
         return Encoded(value.to_json().encode(), ".plotly.json", "application/vnd.plotly.v1+json")
     drawn = value if callable(getattr(value, "savefig", None)) else getattr(value, "figure", None)
-    if callable(getattr(drawn, "savefig", None)):
+    save = getattr(drawn, "savefig", None)
+    if callable(save):
         out = io.BytesIO()
-        drawn.savefig(out, format="png", bbox_inches="tight")
+        save(out, format="png", bbox_inches="tight")
         return Encoded(out.getvalue(), ".png", "image/png")
-    raise InvalidValueError(f"{type(value).__name__} is no figure: give a Matplotlib or Plotly figure, or use run.log_image")
+    raise InvalidValueError(
+        f"{type(value).__name__} is no figure: give a Matplotlib or Plotly figure, or use run.log_image"
+    )
 
 
-def image(value: Any) -> Encoded:  # noqa: ANN401 (recognised by what it can do)
+def image(value: Any) -> Encoded:
     """Encode an image: a Pillow image, an array of shape (H, W), (H, W, 3) or (H, W, 4), PNG or JPEG bytes.
 
     Arrays hold uint8, bool, or floats from 0 to 1.
@@ -60,7 +63,7 @@ def image(value: Any) -> Encoded:  # noqa: ANN401 (recognised by what it can do)
     return Encoded(out.getvalue(), ".png", "image/png")
 
 
-def _from_array(value: Any) -> Any:  # noqa: ANN401 (an array of any library in, a Pillow image out)
+def _from_array(value: Any) -> Any:
     shape = tuple(getattr(value, "shape", ()))
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):  # noqa: PLR2004 (grey, or colours last)
         raise InvalidValueError(
@@ -69,7 +72,9 @@ def _from_array(value: Any) -> Any:  # noqa: ANN401 (an array of any library in,
     try:
         from PIL import Image  # noqa: PLC0415 (optional)
     except ImportError as error:
-        raise MissingDependencyError("An array is drawn with Pillow, which is not installed: pip install pillow") from error
+        raise MissingDependencyError(
+            "An array is drawn with Pillow, which is not installed: pip install pillow"
+        ) from error
     kind = str(getattr(value, "dtype", ""))
     if "float" in kind:
         value = (value * 255).clip(0, 255)
@@ -80,8 +85,9 @@ def _from_array(value: Any) -> Any:  # noqa: ANN401 (an array of any library in,
     return Image.fromarray(value.astype("uint8"))
 
 
-def table(value: Any) -> Encoded:  # noqa: ANN401 (recognised by what it can do)
-    """Encode a table as Parquet: a pandas or Polars frame, anything with the Arrow C stream, a mapping of columns, a list of records.
+def table(value: Any) -> Encoded:
+    """Encode a table as Parquet: a pandas or Polars frame, anything with the Arrow C stream, a mapping of columns, a
+    list of records.
 
     Raises:
         InvalidValueError: it is no table.
@@ -112,7 +118,9 @@ def text(value: object) -> Encoded:
     if isinstance(value, str):
         return Encoded(value.encode("utf-8", "surrogatepass"), ".txt", "text/plain; charset=utf-8")
     if isinstance(value, (dict, list)):
-        return Encoded(json.dumps(value, ensure_ascii=False, indent=2, default=str).encode(), ".json", "application/json")
+        return Encoded(
+            json.dumps(value, ensure_ascii=False, indent=2, default=str).encode(), ".json", "application/json"
+        )
     raise InvalidValueError(f"{type(value).__name__} is no text: give a str, or a dict or list to be stored as JSON")
 
 

@@ -25,7 +25,16 @@ MAX_PROJECT_BYTES: Final = 140
 """Longest project name, percent-encoded: it stands twice in every key of a run."""
 
 _RESERVED: Final = frozenset(
-    ["con", "prn", "aux", "nul", "conin$", "conout$", *(f"com{n}" for n in "0123456789¹²³"), *(f"lpt{n}" for n in "0123456789¹²³")]
+    [
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        "conin$",
+        "conout$",
+        *(f"com{n}" for n in "0123456789¹²³"),
+        *(f"lpt{n}" for n in "0123456789¹²³"),
+    ]
 )
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _KEY_PLAIN: Final = re.compile(r"[A-Za-z0-9._-]")
@@ -35,15 +44,15 @@ _KEY_OK: Final = re.compile(r"[A-Za-z0-9._~%-]+(?:/[A-Za-z0-9._~%-]+)*")
 def validate_path(path: str) -> str:
     """Check a relative path of an artifact and return it unchanged.
 
-    Allowed is what every file system and every object store can hold: parts joined by ``/``; no empty, ``.`` or ``..`` part;
-    no control character, backslash, colon or Windows wildcard; no part that Windows reserves or that ends in a dot or
-    space; Unicode in NFC; at most 700 bytes, 240 in each part.
+    Allowed is what every file system and every object store can hold: parts joined by ``/``; no empty, ``.`` or
+    ``..`` part; no control character, backslash, colon or Windows wildcard; no part that Windows reserves or that
+    ends in a dot or space; Unicode in NFC; at most 700 bytes, 240 in each part.
 
     Raises:
         InvalidKeyError: the path is not allowed. The message says which rule it breaks.
     """
-    if not isinstance(path, str) or not path:
-        raise InvalidKeyError(f"{path!r} is not a path: give a relative path with '/' between its parts", key=repr(path))
+    if not path:
+        raise InvalidKeyError("An empty text is not a path: give a relative path with '/' between its parts", key=path)
     problem = _path_problem(path)
     if problem:
         raise InvalidKeyError(f"The path {_shown(path)} is not allowed: {problem}", key=path)
@@ -108,7 +117,8 @@ def find_collisions(paths: Iterable[str]) -> dict[str, str]:
 
 
 def validate_key(key: str) -> str:
-    """Check a storage key and return it unchanged. Keys are made by `runfolio.layout`; this is the last gate before a backend.
+    """Check a storage key and return it unchanged. Keys are made by `runfolio.layout`; this is the last gate before a
+    backend.
 
     Raises:
         InvalidKeyError: the key is absolute, too long, or has a part or character that no key may have.
@@ -134,7 +144,8 @@ def _refuse_wild_key(key: str) -> None:
 def validate_name(name: str, what: str = "metric") -> str:
     """Check the name of a metric, param or tag and return it unchanged.
 
-    Any printable text of 1 to 1,000 characters is a name, also with spaces (leading and trailing ones too), dots, ``#`` and emoji.
+    Any printable text of 1 to 1,000 characters is a name, also with spaces (leading and trailing ones too), dots,
+    ``#`` and emoji.
 
     Args:
         name: the name as the caller gave it.
@@ -148,16 +159,20 @@ def validate_name(name: str, what: str = "metric") -> str:
     if not name:
         raise InvalidNameError(f"A {what} name must not be empty")
     if len(name) > MAX_NAME_CHARACTERS:
-        raise InvalidNameError(f"The {what} name {_shown(name)} is longer than {MAX_NAME_CHARACTERS} characters", key=name)
+        raise InvalidNameError(
+            f"The {what} name {_shown(name)} is longer than {MAX_NAME_CHARACTERS} characters", key=name
+        )
     for letter in name:
         if unicodedata.category(letter) in ("Cc", "Cs"):
-            raise InvalidNameError(f"The {what} name {_shown(name)} contains the control character {letter!r}", key=name)
+            raise InvalidNameError(
+                f"The {what} name {_shown(name)} contains the control character {letter!r}", key=name
+            )
     return name
 
 
 def validate_project(name: str) -> str:
-    """Check a project name and return it unchanged: printable text, at most 140 bytes when percent-encoded, no slash, no
-    surrounding space.
+    """Check a project name and return it unchanged: printable text, at most 140 bytes when percent-encoded, no slash,
+    no surrounding space.
 
     Raises:
         InvalidNameError: the name is not allowed.

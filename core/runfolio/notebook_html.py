@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def cell(value: Any) -> str:  # noqa: ANN401 (any value of a record)
+def cell(value: Any) -> str:
     """A value as a table cell shows it: numbers to six significant digits, text cut and escaped."""
     if value is None:
         return ""
@@ -27,7 +27,9 @@ def cell(value: Any) -> str:  # noqa: ANN401 (any value of a record)
 def table_html(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], total: int) -> str:
     """A table of flat records, with a line that says how many more there are."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell(row.get(column))}</td>" for column in columns) + "</tr>" for row in rows[:_SHOWN])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell(row.get(column))}</td>" for column in columns) + "</tr>" for row in rows[:_SHOWN]
+    )
     more = f"<p>{total - _SHOWN} more runs</p>" if total > _SHOWN else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

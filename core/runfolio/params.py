@@ -9,19 +9,23 @@ from runfolio.errors import InvalidValueError, RunStateError
 from runfolio.names import validate_name
 from runfolio.values import flatten, scalar, sequence
 
-Note = Callable[[str, Mapping[str, Any]], None]
-"""Journals an event of a kind, before it returns."""
+Note = Callable[[Any, Mapping[str, Any]], None]
+"""Journals facts of a kind, before it returns."""
+Redact = Callable[[str, str], str]
+"""Called with the name and the text of a param; returns the text to store."""
 
 
 class Params(Mapping[str, Any]):
     """The params of a run being written: flat, with dotted names, each set once.
 
-    ``params.update(optimizer={"name": "adam"})`` gives ``optimizer.name``. A value comes back in the kind it was given in.
+    ``params.update(optimizer={"name": "adam"})`` gives ``optimizer.name``. A value comes back in the kind it was
+    given in.
     """
 
-    def __init__(self, note: Note, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, note: Note, values: Mapping[str, Any] | None = None, redact: Redact | None = None) -> None:
         self._note = note
         self._values: dict[str, Any] = dict(values or {})
+        self._redact = redact
 
     def update(self, params: Mapping[str, Any] | None = None, /, **named: object) -> None:
         """Add params.
@@ -30,7 +34,7 @@ class Params(Mapping[str, Any]):
             RunStateError: a param has another value already. Nothing was added.
             InvalidNameError: a name is not allowed, or two names are one after flattening.
         """
-        new = flatten({**(params or {}), **named})
+        new = redacted(flatten({**(params or {}), **named}), self._redact)
         for name, value in new.items():
             validate_name(name, "param")
             if name in self._values and not _equal(self._values[name], value):
@@ -47,7 +51,7 @@ class Params(Mapping[str, Any]):
     def __setitem__(self, name: str, value: object) -> None:
         self.update({name: value})
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (the value the caller gave)
+    def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -58,6 +62,13 @@ class Params(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Params({self._values!r})"
+
+
+def redacted(params: Mapping[str, Any], redact: Redact | None) -> dict[str, Any]:
+    """Return flat params with the secrets among their texts hidden."""
+    if redact is None:
+        return dict(params)
+    return {name: redact(name, value) if isinstance(value, str) else value for name, value in params.items()}
 
 
 def _equal(one: object, other: object) -> bool:
@@ -81,7 +92,7 @@ class Summary(MutableMapping[str, Any]):
     def __delitem__(self, name: str) -> None:
         raise RunStateError(f"A summary value is replaced, never removed: set {name!r} to another value", key=name)
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (the value the caller gave)
+    def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

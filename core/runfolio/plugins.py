@@ -16,6 +16,7 @@ from runfolio.errors import ConfigurationError, MissingDependencyError, PluginEr
 
 _log: Final = logging.getLogger(__name__)
 _DISABLE: Final = "RUNFOLIO_PLUGINS_DISABLED"
+BUILTIN_BACKENDS: Final = "builtin_backends"
 _TRACE: Final = "RUNFOLIO_TRACE_HOOKS"
 
 
@@ -23,13 +24,21 @@ class Plugins:
     """The plugins of one history. Belongs to an object, never to a module.
 
     Args:
+        enabled: names of entry points to load, and no others; None loads all. The built-in backends are always loaded.
         disabled: names of entry points not to load; ``"*"`` loads none. The environment variable
             ``RUNFOLIO_PLUGINS_DISABLED`` (comma-separated) adds to it.
         extra: modules or objects to register besides the entry points.
         strict: raise when a plugin cannot be loaded, instead of skipping it with a warning.
     """
 
-    def __init__(self, *, disabled: Collection[str] = (), extra: Iterable[object] = (), strict: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        enabled: Collection[str] | None = None,
+        disabled: Collection[str] = (),
+        extra: Iterable[object] = (),
+        strict: bool = False,
+    ) -> None:
         self._manager = pluggy.PluginManager(hookspecs.GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._strict = strict
@@ -37,6 +46,7 @@ class Plugins:
         self.failed: dict[str, str] = {}
         """Plugins that could not be loaded, each with the reason."""
         from_environment = filter(None, os.environ.get(_DISABLE, "").split(","))
+        self._enabled = None if enabled is None else {*enabled, BUILTIN_BACKENDS}
         self._disabled = {*disabled, *(word.strip() for word in from_environment)}
         if os.environ.get(_TRACE):
             self._manager.trace.root.setwriter(lambda text: _log.warning("%s", text.rstrip()))
@@ -47,7 +57,7 @@ class Plugins:
             self.register(plugin)
 
     @property
-    def hook(self) -> Any:  # noqa: ANN401 (pluggy's relay has one attribute a hook)
+    def hook(self) -> Any:
         """The hooks, for those whose exceptions reach the caller."""
         return self._manager.hook
 
@@ -61,7 +71,7 @@ class Plugins:
         Raises:
             PluginError: it implements a hook that does not exist, or with unknown arguments.
         """
-        shown: str = name or getattr(plugin, "__name__", type(plugin).__name__)
+        shown = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         if name is None and self._manager.has_plugin(shown):
             shown = f"{shown}-{id(plugin):x}"
         try:
@@ -75,7 +85,8 @@ class Plugins:
     def _load_entry_points(self) -> None:
         seen: set[str] = set()
         for point in sorted(entry_points(group=hookspecs.GROUP), key=lambda one: one.name):
-            if point.name in self._disabled or point.name in seen:
+            left_out = point.name in self._disabled or (self._enabled is not None and point.name not in self._enabled)
+            if left_out or point.name in seen:
                 continue
             seen.add(point.name)
             try:
@@ -87,7 +98,8 @@ class Plugins:
                 _log.warning("The plugin %r cannot be loaded and is left out: %s", point.name, self.failed[point.name])
 
     def notify(self, hook: str, **arguments: object) -> list[Any]:
-        """Call an observer hook in each plugin; what one raises is reported once with its name, and the others are still called.
+        """Call an observer hook in each plugin; what one raises is reported once with its name, and the others are
+        still called.
 
         Returns:
             What the plugins returned, None left out.
@@ -159,9 +171,14 @@ class Registration:
             return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
         except ImportError as error:
             if self.extra is None:
-                raise PluginError(f"{self.target} of the plugin {self.plugin!r} cannot be imported: {error}", key=self.name) from error
+                raise PluginError(
+                    f"{self.target} of the plugin {self.plugin!r} cannot be imported: {error}", key=self.name
+                ) from error
             raise MissingDependencyError(
-                f"{self.name!r} needs a package that is not installed: pip install 'runfolio[{self.extra}]'", key=self.name
+                f"{self.name!r} needs a package that is not installed: pip install 'runfolio[{self.extra}]'",
+                key=self.name,
             ) from error
         except AttributeError as error:
-            raise PluginError(f"The plugin {self.plugin!r} names {self.target}, which does not exist", key=self.name) from error
+            raise PluginError(
+                f"The plugin {self.plugin!r} names {self.target}, which does not exist", key=self.name
+            ) from error

@@ -12,8 +12,8 @@ class Preview:
 
     Attributes:
         kind: how to draw `content`.
-        content: the bytes to draw: an image of `media_type`, UTF-8 text, an Arrow IPC stream for ``table``, Plotly JSON for ``plotly``,
-            or HTML that is shown in a sandbox only.
+        content: the bytes to draw: an image of `media_type`, UTF-8 text, an Arrow IPC stream for ``table``, Plotly
+            JSON for ``plotly``, or HTML that is shown in a sandbox only.
         media_type: the media type of `content`.
         truncated: whether only the beginning is shown.
     """

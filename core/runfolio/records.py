@@ -1,4 +1,5 @@
-"""The record of a run as people and programs see it: typed attributes, and the flat form that the command line prints."""
+"""The record of a run as people and programs see it: typed attributes, and the flat form that the command line
+prints."""
 
 from __future__ import annotations
 
@@ -95,8 +96,8 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Return the flat record: each metric's last value as a key beside the built-in fields.
 
-        Built-in fields win a clash; the metric then stands under ``metrics.<name>``. A list metric is a list. Times are ISO 8601
-        text, `duration` is text as ``0:00:04.892389``, `duration_seconds` is the same as a number.
+        Built-in fields win a clash; the metric then stands under ``metrics.<name>``. A list metric is a list. Times
+        are ISO 8601 text, `duration` is text as ``0:00:04.892389``, `duration_seconds` is the same as a number.
         """
         flat: dict[str, Any] = self._fields()
         for name, metric in self.metrics.items():
@@ -137,9 +138,35 @@ class Record:
 
 
 FIELDS: Final = frozenset(
-    "arguments attachments created_utc description duration duration_seconds end_time_utc experiment experiment_id heartbeat_enabled "
-    "hidden host name note params parent_run_id project properties run_id run_number script_name start_time_utc status summary tags "
-    "target user_id".split()
+    [
+        "arguments",
+        "attachments",
+        "created_utc",
+        "description",
+        "duration",
+        "duration_seconds",
+        "end_time_utc",
+        "experiment",
+        "experiment_id",
+        "heartbeat_enabled",
+        "hidden",
+        "host",
+        "name",
+        "note",
+        "params",
+        "parent_run_id",
+        "project",
+        "properties",
+        "run_id",
+        "run_number",
+        "script_name",
+        "start_time_utc",
+        "status",
+        "summary",
+        "tags",
+        "target",
+        "user_id",
+    ]
 )
 """The built-in keys of the flat record: every other key of it is a metric."""
 
@@ -160,14 +187,34 @@ def record_of(row: Mapping[str, Any]) -> Record:
     )
 
 
-_COPIED: Final = (
-    "run_id run_number project experiment script_name name note description status target user_id host parent_run_id created_utc "
-    "start_time_utc end_time_utc duration_seconds files bytes rows commit_id"
-).split()
+_COPIED: Final = [
+    "run_id",
+    "run_number",
+    "project",
+    "experiment",
+    "script_name",
+    "name",
+    "note",
+    "description",
+    "status",
+    "target",
+    "user_id",
+    "host",
+    "parent_run_id",
+    "created_utc",
+    "start_time_utc",
+    "end_time_utc",
+    "duration_seconds",
+    "files",
+    "bytes",
+    "rows",
+    "commit_id",
+]
 
 
 def plain(item: Mapping[str, Any]) -> Any:
-    """Return a value from its columns (kind, value, text) in the kind it was logged with. Kind ``json`` is a document in `text`."""
+    """Return a value from its columns (kind, value, text) in the kind it was logged with. Kind ``json`` is a document
+    in `text`."""
     kind, value, text = item["kind"], item["value"], item["text"]
     if kind == "str":
         return text

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Run:
     """A run of a history. Made by `History.run` and its like; reads nothing before it is asked to.
 
-    The record is read once and kept; `refresh` reads it anew. A pickled run opens its store again where it is unpickled.
+    The record is read once and kept; `refresh` reads it anew. A pickled run opens its store again where it is
+    unpickled.
     """
 
     def __init__(self, history: History, run_id: str, record: Record | None = None) -> None:
@@ -59,7 +60,8 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``Submitting``, ``Queued``, ``Running``, ``Completed``, ``Failed``, ``Canceled``, or ``Lost``: it stopped giving signs of life."""
+        """``Submitting``, ``Queued``, ``Running``, ``Completed``, ``Failed``, ``Canceled``, or ``Lost``: it stopped
+        giving signs of life."""
         return self.record.status
 
     @property
@@ -96,7 +98,8 @@ class Run:
         return Series(self, name)
 
     def metrics(self, names: Iterable[str] | None = None) -> pa.Table:
-        """Return the rows of the run as an Arrow table with the columns ``name step index time value text kind writer``.
+        """Return the rows of the run as an Arrow table with the columns ``name step index time value text kind
+        writer``.
 
         Args:
             names: the metrics; all by default.
@@ -106,7 +109,9 @@ class Run:
         """
         return self._rows(None if names is None else list(names))
 
-    def _rows(self, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None) -> pa.Table:
+    def _rows(
+        self, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None
+    ) -> pa.Table:
         return self._history._reader.rows(self._id, names, steps=steps, max_points=max_points)  # noqa: SLF001
 
     @property

@@ -19,7 +19,8 @@ _DEFAULT_COLUMNS = ("run_number", "name", "status", "experiment", "start_time_ut
 
 
 class RunSet(Sequence[Run]):
-    """Runs of a history, newest first unless ordered otherwise. Nothing is read before the first look; `refresh` reads anew.
+    """Runs of a history, newest first unless ordered otherwise. Nothing is read before the first look; `refresh`
+    reads anew.
 
     Made by `History.runs`. Slicing gives a run set; an index gives a `Run` whose record is known already.
     """
@@ -71,7 +72,9 @@ class RunSet(Sequence[Run]):
             terms = materialise(self._where.terms, lambda term: extract(table, term), table.num_rows)
             table = table.filter(self._where.mask(terms))
         if self._order:
-            terms = materialise([one for order in self._order for one in order.terms], lambda term: extract(table, term), table.num_rows)
+            terms = materialise(
+                [one for order in self._order for one in order.terms], lambda term: extract(table, term), table.num_rows
+            )
             table = table.take(sort_indices(self._order, terms))
         return table if self._limit is None else table.slice(0, self._limit)
 
@@ -97,8 +100,8 @@ class RunSet(Sequence[Run]):
         """Return the runs as an Arrow table, one row a run.
 
         Args:
-            columns: what to put into it: fields, metrics, ``params.x``, ``max(`val/acc`)``, as in a query. By default all fields and the
-                last value of every metric and param that any of the runs has.
+            columns: what to put into it: fields, metrics, ``params.x``, ``max(`val/acc`)``, as in a query. By default
+                all fields and the last value of every metric and param that any of the runs has.
 
         Raises:
             QueryError: a column cannot be understood.
@@ -109,7 +112,8 @@ class RunSet(Sequence[Run]):
 
     def to_pandas(self, columns: Sequence[str] | str | None = None) -> pd.DataFrame:
         """Return the runs as a pandas DataFrame, one row a run. The columns are those of `to_arrow`."""
-        return self.to_arrow(columns).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
+        return frame
 
     def __len__(self) -> int:
         return int(self._rows().num_rows)

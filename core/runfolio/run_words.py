@@ -75,9 +75,14 @@ def _only(history: History, table: pa.Table, what: str) -> Run:
     from runfolio.records import record_of  # noqa: PLC0415 (loaded on use)
 
     if table.num_rows == 0:
-        raise RunNotFoundError(f"There is no run {what} in {history.url}: `runfolio list --project '*'` shows all", key=what)
+        raise RunNotFoundError(
+            f"There is no run {what} in {history.url}: `runfolio list --project '*'` shows all", key=what
+        )
     if table.num_rows > 1:
         ids = ", ".join(table["run_id"].to_pylist()[:5])
-        raise RunNotFoundError(f"{table.num_rows} runs of {history.url} answer to {what}: give the whole id, for example one of {ids}", key=what)
+        raise RunNotFoundError(
+            f"{table.num_rows} runs of {history.url} answer to {what}: give the whole id, for example one of {ids}",
+            key=what,
+        )
     record = record_of(table.to_pylist()[0])
     return Run(history, record.run_id, record)

@@ -27,8 +27,8 @@ class Series:
 
         Args:
             steps: only the steps from ``steps.start`` up to, not including, ``steps.stop``.
-            max_points: at most about so many rows, chosen so that the smallest and largest value of every stretch stay: a single
-                spike in a million points is kept.
+            max_points: at most about so many rows, chosen so that the smallest and largest value of every stretch
+                stay: a single spike in a million points is kept.
         """
         return self.run._rows([self.name], steps=steps, max_points=max_points)  # noqa: SLF001 (one subject in two files)
 

@@ -57,7 +57,10 @@ class CheckReport:
 
     def lines(self) -> list[str]:
         """The report as text, one guarantee a line."""
-        return [f"{'ok  ' if one.ok else 'FAIL'} {one.name}: {one.detail}{'' if one.ok else f' ({one.remedy})'}" for one in self.guarantees]
+        return [
+            f"{'ok  ' if one.ok else 'FAIL'} {one.name}: {one.detail}{'' if one.ok else f' ({one.remedy})'}"
+            for one in self.guarantees
+        ]
 
 
 def check_store(backend: Backend, clock: Callable[[], float] = time.time) -> CheckReport:
@@ -65,15 +68,35 @@ def check_store(backend: Backend, clock: Callable[[], float] = time.time) -> Che
     prefix = f"check/{new_token()}/"
     report = CheckReport(backend.url)
     probes: tuple[tuple[str, bool, str, Callable[[Backend, str], str]], ...] = (
-        ("write, then read", True, "check the credentials: reading and writing below the prefix must be allowed", _read_after_write),
+        (
+            "write, then read",
+            True,
+            "check the credentials: reading and writing below the prefix must be allowed",
+            _read_after_write,
+        ),
         ("empty objects", True, "this storage loses empty objects: use another", _empty),
-        ("create only if absent", True, "this storage accepts the condition and ignores it: set single_writer = true, or use another", _create_twice),
+        (
+            "create only if absent",
+            True,
+            "this storage accepts the condition and ignores it: set single_writer = true, or use another",
+            _create_twice,
+        ),
         ("create exactly once in a race", True, "set single_writer = true, or use another storage", _race),
-        ("list what was written, in order", True, "this storage lists late: use one with strongly consistent listing", _list_after_write),
+        (
+            "list what was written, in order",
+            True,
+            "this storage lists late: use one with strongly consistent listing",
+            _list_after_write,
+        ),
         ("read a range", True, "this storage ignores ranges: metrics could not be read", _ranges),
         ("replace as a whole", True, "use a storage that replaces objects atomically", _replace),
         ("delete", False, "runs cannot be deleted and leftovers stay; allow deleting, or accept that", _delete),
-        ("clock", False, "liveness of runs is told by the store's clock only; set this machine's clock", lambda b, p: _clock(b, p, clock)),
+        (
+            "clock",
+            False,
+            "liveness of runs is told by the store's clock only; set this machine's clock",
+            lambda b, p: _clock(b, p, clock),
+        ),
     )
     written = False
     for name, required, remedy, probe in probes:
@@ -94,7 +117,7 @@ class _Broken(Exception):
     """A probe saw what must not be."""
 
 
-def _expect(holds: bool, seen: str) -> None:  # noqa: FBT001 (an assertion's condition)
+def _expect(holds: bool, seen: str) -> None:
     if not holds:
         raise _Broken(seen)
 
@@ -132,7 +155,13 @@ def _race(backend: Backend, prefix: str) -> str:
         lost: list[BaseException] = []
         barrier = threading.Barrier(_RACERS)
 
-        def racer(name: bytes, key: str = key, won: list[bytes] = won, lost: list[BaseException] = lost, barrier: threading.Barrier = barrier) -> None:
+        def racer(
+            name: bytes,
+            key: str = key,
+            won: list[bytes] = won,
+            lost: list[BaseException] = lost,
+            barrier: threading.Barrier = barrier,
+        ) -> None:
             barrier.wait()
             try:
                 backend.create(key, name)
@@ -199,7 +228,10 @@ def _clock(backend: Backend, prefix: str, clock: Callable[[], float]) -> str:
     if modified is None:
         raise _Broken("the storage keeps no modification times: runs that died cannot be told from live ones")
     skew = modified.timestamp() - before
-    _expect(abs(skew) <= _SKEW, f"this machine's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the store's")
+    _expect(
+        abs(skew) <= _SKEW,
+        f"this machine's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the store's",
+    )
     return f"within {abs(skew):.1f} s of this machine's"
 
 

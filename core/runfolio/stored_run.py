@@ -48,7 +48,9 @@ class Reader:
 
         connection = self._connection
         connection.open()
-        folder = open_run(connection.backend, run_id, beats=beats, manifests=manifests, environment=connection.environment)
+        folder = open_run(
+            connection.backend, run_id, beats=beats, manifests=manifests, environment=connection.environment
+        )
         if folder.deleted or folder.start is None:
             state = "was deleted from" if folder.deleted else "has no start in"
             raise RunNotFoundError(f"Run {run_id} {state} the store {connection.url}", key=run_id)
@@ -97,6 +99,8 @@ class Reader:
         connection.open()
         found = read_rows(connection.backend, run_id, read, environment=connection.environment)
         # Writers follow each other as they began, so that a later attempt comes after an earlier one.
-        parts = sorted((table for _, table in found.parts if table.num_rows), key=lambda table: pc.min(table["time"]).as_py())
+        parts = sorted(
+            (table for _, table in found.parts if table.num_rows), key=lambda table: pc.min(table["time"]).as_py()
+        )
         table = view(parts, names=names, steps=steps)
         return table if max_points is None else downsample(table, max_points)

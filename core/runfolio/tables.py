@@ -20,7 +20,8 @@ _NESTED = ("params", "metrics", "summary")
 
 
 def flat_table(runs: pa.Table, columns: Sequence[str] | str | None = None) -> pa.Table:
-    """Return one row a run with the columns that were asked for, or all there are. See `runfolio.run_set.RunSet.to_arrow`."""
+    """Return one row a run with the columns that were asked for, or all there are. See
+    `runfolio.run_set.RunSet.to_arrow`."""
     if columns is not None:
         chosen: list[Column] = parse_columns(columns)
         return pa.table({column.title: _column(runs, column.term) for column in chosen})
@@ -44,15 +45,17 @@ def _kinds(runs: pa.Table, source: Literal["param", "metric"]) -> set[tuple[str,
     if len(items) == 0:
         return set()
     kind = items.field("kind")
-    pairs = pa.table({"name": _plain(items.field("name")), "kind": _plain(kind)}).group_by(["name", "kind"]).aggregate([])
+    pairs = (
+        pa.table({"name": _plain(items.field("name")), "kind": _plain(kind)}).group_by(["name", "kind"]).aggregate([])
+    )
     return set(zip(pairs["name"].to_pylist(), pairs["kind"].to_pylist(), strict=True))
 
 
-def _plain(array: Any) -> Any:  # noqa: ANN401 (Arrow's arrays have no common type in the stubs)
+def _plain(array: Any) -> Any:
     return array.cast(pa.string()) if pa.types.is_dictionary(array.type) else array
 
 
-def _column(runs: pa.Table, term: Term) -> Any:  # noqa: ANN401
+def _column(runs: pa.Table, term: Term) -> Any:
     """The values of a term in the narrowest type that holds all of them: numbers, bools, texts, else JSON text."""
     if term.source == "field":
         return runs[term.name] if term.name in runs.column_names else extract(runs, term)

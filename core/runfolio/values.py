@@ -37,14 +37,15 @@ _INSTEAD: Final = {
 
 
 def scalar(value: object) -> Scalar:
-    """Return a value as one of the four plain kinds. NumPy, PyTorch and other scalars are recognised by what they can do.
+    """Return a value as one of the four plain kinds. NumPy, PyTorch and other scalars are recognised by what they can
+    do.
 
     Raises:
         InvalidValueError: it is not a scalar. The message names the call that takes it.
     """
     plain = value.__class__
     if plain is float or plain is int or plain is bool or plain is str:
-        return cast("Scalar", value)
+        return value
     if isinstance(value, (bool, str, int, float)):  # a subclass, such as an enum or numpy.float64
         for kind in (bool, str, int, float):
             if isinstance(value, kind):
@@ -77,7 +78,8 @@ def unloggable(value: object) -> str:
 
 
 def sequence(value: object) -> list[Scalar] | None:
-    """Return the elements of a list, tuple, range or 1-D array as plain scalars, or None when it is not a sequence of scalars.
+    """Return the elements of a list, tuple, range or 1-D array as plain scalars, or None when it is not a sequence of
+    scalars.
 
     Raises:
         InvalidValueError: an element is not a scalar (nested lists, 2-D arrays, None).
@@ -139,10 +141,11 @@ def _param(value: object) -> object:
 
 
 def dump_json(document: object) -> bytes:
-    """Return a document as UTF-8 JSON with sorted keys; non-finite floats as ``{"float": "NaN"}``. The same document gives the same bytes."""
-    return json.dumps(_encode(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    """Return a document as UTF-8 JSON with sorted keys; non-finite floats as ``{"float": "NaN"}``. The same document
+    gives the same bytes."""
+    return json.dumps(
+        _encode(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode("utf-8", "surrogatepass")
 
 
 def load_json(data: bytes) -> Any:
@@ -164,8 +167,7 @@ def spell(value: float) -> str:
 
 def _encode(value: object) -> object:
     if value.__class__ is float:
-        number = cast("float", value)
-        return number if math.isfinite(number) else {"float": spell(number)}
+        return value if math.isfinite(value) else {"float": spell(value)}
     if isinstance(value, Mapping):
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

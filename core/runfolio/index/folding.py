@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from runfolio import layout
-from runfolio.errors import PermissionDeniedError, ReadOnlyError, TransientStorageError
+from runfolio.errors import FormatError, PermissionDeniedError, ReadOnlyError, TransientStorageError
 from runfolio.index.checkpoint import Base, Checkpoint, dump
 from runfolio.index.encoding import encode
 from runfolio.index.entries import apply_all, short_name
@@ -125,8 +125,7 @@ def _fold_once(index: Index, threshold: int, *, force: bool) -> FoldReport | Non
     # Fold 5: create the next checkpoint; somebody else's of that number ends this fold.
     checkpoint = _next(index, state, tail, keys)
     data = dump(checkpoint)
-    creation = create_parquet(index.backend, layout.checkpoint(checkpoint.seq), data, checkpoint.wid, index.environment)
-    if not creation.ours:
+    if not publish(index, checkpoint, data):
         return FoldReport("overtaken", unreadable=tuple(tail.unreadable))
     # Fold 6 and 7: delete, in one request, what is certainly not needed any more.
     garbage = [*_folded_before(keys, state), *_old_checkpoints(listing, state, checkpoint)]
@@ -144,6 +143,15 @@ def _fold_once(index: Index, threshold: int, *, force: bool) -> FoldReport | Non
         removed=len(garbage) if removed else 0,
         refused=not removed,
     )
+
+
+def publish(index: Index, checkpoint: Checkpoint, data: bytes) -> bool:
+    """Create a checkpoint, and say whether the one of this number is ours now."""
+    key = layout.checkpoint(checkpoint.seq)
+    try:
+        return create_parquet(index.backend, key, data, checkpoint.wid, index.environment).ours
+    except FormatError:
+        return False  # something unreadable has this number: not ours, and the next reader deals with it
 
 
 def _under_way(index: Index, log: Iterable[ObjectInfo]) -> bool:

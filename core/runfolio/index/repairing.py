@@ -13,14 +13,13 @@ from runfolio.errors import FormatError, IndexDamagedError, PermissionDeniedErro
 from runfolio.index.checkpoint import Checkpoint, dump
 from runfolio.index.encoding import encode
 from runfolio.index.entries import apply_all, short_name
-from runfolio.index.folding import own_columns
+from runfolio.index.folding import own_columns, publish
 from runfolio.index.layers import ID, one_array, overlay, with_ids
 from runfolio.index.row import join
 from runfolio.index.scanning import covered_segments, scan
 from runfolio.index.schema import CHECKPOINT
 from runfolio.index.state import ROUNDS, State
 from runfolio.index.view import read_rows
-from runfolio.store.created import create_parquet
 
 if TYPE_CHECKING:
     from runfolio.index.entries import Entry
@@ -146,9 +145,7 @@ def _join_and_create(
             before=None if last is None else last.base,
             table=own_columns(table),
         )
-        data = dump(checkpoint)
-        key = layout.checkpoint(checkpoint.seq)
-        if create_parquet(index.backend, key, data, checkpoint.wid, index.environment).ours:
+        if publish(index, checkpoint, dump(checkpoint)):
             report.seq = checkpoint.seq
             return table
     raise TransientStorageError(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _write = os.write
-_MISSING: Final = object()
+MISSING: Final = object()
 
 
 class JournalWriter:
@@ -90,7 +90,7 @@ class JournalWriter:
 
     # The way of nearly every call. Names are bound in the module and the frame is packed in line: each attribute and
     # each call costs what the budget (benchmarks/log_hot_path.py) can feel.
-    def log(self, name: str | Mapping[str, object], value: object = _MISSING, step: object = None) -> Pending:
+    def log(self, name: str | Mapping[str, object], value: object = MISSING, step: object = None) -> Pending:
         """Append a value, or several at one step, and return. What this returned for outlives the process.
 
         Args:
@@ -121,7 +121,7 @@ class JournalWriter:
             return other.log(name, value, step)
         if not isinstance(name, str):
             return self._log_several(name, value, step)
-        if value is _MISSING:
+        if value is MISSING:
             raise InvalidValueError(f"log({name!r}) needs a value: log(name, value), or log({{name: value, ...}})")
         data = plain(value, self._convert)
         if step is None or name not in self._ids:
@@ -137,7 +137,7 @@ class JournalWriter:
     def _log_several(self, values: object, value: object, step: object) -> Pending:
         if not isinstance(values, Mapping):
             validate_name(cast("str", values))  # raises: it is no str
-        if value is not _MISSING:
+        if value is not MISSING:
             raise InvalidValueError("log({name: value, ...}) takes the step by keyword: log({...}, step=7)")
         found = cast("Mapping[str, object]", values)
         at = None if step is None else checked_step(step)

@@ -25,7 +25,7 @@ class Flusher:
     def __init__(self, work: Callable[[bool], float], name: str) -> None:
         self._work = work
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._warned = False
         self._pause = _FIRST_PAUSE
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -40,21 +40,21 @@ class Flusher:
 
     def stop(self, timeout: float | None = None) -> None:
         """End after the round that is under way."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
     def _loop(self) -> None:
         pause = 0.0
-        while not self._stopping:
+        while not self._stopping.is_set():
             wanted = self._wake.wait(pause)
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             pause = self._round(wanted)
 
-    def _round(self, wanted: bool) -> float:  # noqa: FBT001 (handed through)
+    def _round(self, wanted: bool) -> float:
         try:
             due = self._work(wanted)
         except (RunfolioError, OSError) as error:
@@ -72,6 +72,8 @@ class Flusher:
         """Say once that the store cannot be reached, and return how long to wait before the next try."""
         if not self._warned:
             self._warned = True
-            _log.warning("runfolio: the store cannot be written now, what is logged is kept in the local journal: %s", error)
+            _log.warning(
+                "runfolio: the store cannot be written now, what is logged is kept in the local journal: %s", error
+            )
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         return pause

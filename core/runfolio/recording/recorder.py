@@ -1,7 +1,8 @@
-"""The machinery behind an `ActiveRun`: one journal, one pusher, one background thread; in a forked child, its own three.
+"""The machinery behind an `ActiveRun`: one journal, one pusher, one background thread; in a forked child, its own
+three.
 
-Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait for the thread or
-do its work themselves; they are the only ones that talk to the store in the caller's thread.
+Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait
+for the thread or do its work themselves; they are the only ones that talk to the store in the caller's thread.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from runfolio.journal.spool import Header, Spool
 from runfolio.journal.spooled_run import SpooledRun
 from runfolio.media import media_type
 from runfolio.recording.flusher import Flusher
+from runfolio.recording.redacting import redact_param
 from runfolio.recording.staging import Staging, files_below
 from runfolio.store.artifacts import StagedFile
 from runfolio.store.ending import Ending
@@ -49,7 +51,8 @@ class Recorder:
     Args:
         history: where it is stored.
         header: whose journal this is.
-        opening: notes into a fresh journal what this writer is (a start, an attempt, an additional writer). Makes no request.
+        opening: notes into a fresh journal what this writer is (a start, an attempt, an additional writer). Makes no
+            request.
         start: the start document, as far as this process knows it.
         steps: last steps of series that an earlier attempt began.
     """
@@ -140,15 +143,19 @@ class Recorder:
         """Keep the names of files that were made elsewhere, for the end record."""
         self._left_behind = sorted({*self._left_behind, *paths})
 
-    def stage_file(self, source: Path, path: str, **details: Any) -> Pending:  # noqa: ANN401 (fields of StagedFile)
+    def stage_file(self, source: Path, path: str, **details: Any) -> Pending:
         """Keep a copy of a file, and send it."""
         self._here()
-        return self._stage(StagedFile(path=path, source=self.staging.keep_file(source), original=_original(source, path), **details))
+        return self._stage(
+            StagedFile(path=path, source=self.staging.keep_file(source), original=_original(source, path), **details)
+        )
 
-    def stage_bytes(self, path: str, data: bytes, **details: Any) -> Pending:  # noqa: ANN401 (fields of StagedFile)
+    def stage_bytes(self, path: str, data: bytes, **details: Any) -> Pending:
         """Keep contents as a file, and send it."""
         self._here()
-        return self._stage(StagedFile(path=path, source=self.staging.keep_bytes(data, path.rsplit("/", 1)[-1]), **details))
+        return self._stage(
+            StagedFile(path=path, source=self.staging.keep_bytes(data, path.rsplit("/", 1)[-1]), **details)
+        )
 
     def stage_folder(self, folder: Path, path: str) -> Pending:
         """Keep a copy of every file below a folder, and send them."""
@@ -167,7 +174,9 @@ class Recorder:
         """Send existing files now, in the caller's thread."""
         self._here()
         for source, path in files:
-            self.pusher.stage(StagedFile(path=path, source=source, original=_original(source, path), media_type=media_type(path)))
+            self.pusher.stage(
+                StagedFile(path=path, source=source, original=_original(source, path), media_type=media_type(path))
+            )
         report = FilesReport()
         if self.mode == "online":
             try:
@@ -175,7 +184,11 @@ class Recorder:
                 report.problems = self._push_files(unlimited=unlimited)
             except (RunfolioError, OSError) as error:
                 self._flusher.trouble(error)
-        report.waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files if state.staged["path"] not in report.problems]
+        report.waiting = [
+            state.staged["path"]
+            for state in self.pusher.ledger.pending_files
+            if state.staged["path"] not in report.problems
+        ]
         report.stored = [row["path"] for row in self.pusher.ledger.manifest if row["status"] in AVAILABLE]
         return report
 
@@ -200,7 +213,9 @@ class Recorder:
         self.journal.cut()
         if self.pusher.ledger.state.main:
             self.recover_writers()
-        ending = Ending(status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind)
+        ending = Ending(
+            status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind
+        )
         self.pusher.intend_end(ending)
         stored = self.mode == "online" and self._goodbye()
         for pending in [*self._waiting, self.journal.pending]:
@@ -241,7 +256,7 @@ class Recorder:
         if not self.finished:
             self._flusher.wake()
 
-    def _round(self, wanted: bool) -> float:  # noqa: FBT001 (what the flusher says)
+    def _round(self, wanted: bool) -> float:
         """Send what is due; all there is when somebody waits. Returns the seconds until the next round."""
         pusher = self.pusher
         try:
@@ -338,6 +353,10 @@ class Recorder:
             "RUNFOLIO_MODE": self.mode,
             "RUNFOLIO_SPOOL": str(self.journal.folder.parent),
         }
+
+    def redact_param(self, name: str, value: str) -> str:
+        """Hide the secrets in a param."""
+        return redact_param(self.history, name, value)
 
     def _convert(self, value: object) -> object | None:
         converted: object | None = self.history.plugins.hook.runfolio_convert_value(value=value)

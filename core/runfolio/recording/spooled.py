@@ -46,7 +46,10 @@ class SyncReport:
         lines = [f"sent: {run_id}" for run_id in self.completed]
         lines += [f"deleted meanwhile, kept here: {run_id}" for run_id in self.deleted]
         lines += [f"failed: {run_id}: {reason}" for run_id, reason in self.failed.items()]
-        lines += [f"for another store: {count} in {url} (runfolio sync --store {url})" for url, count in self.elsewhere.items()]
+        lines += [
+            f"for another store: {count} in {url} (runfolio sync --store {url})"
+            for url, count in self.elsewhere.items()
+        ]
         if self.live:
             lines.append(f"still running: {self.live}")
         return lines or ["nothing to send"]

@@ -50,7 +50,8 @@ class Staging:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the regular files below a folder with their relative paths, sorted; links are followed to files, never to folders."""
+    """Yield the regular files below a folder with their relative paths, sorted; links are followed to files, never to
+    folders."""
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):

@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from runfolio import layout
 from runfolio.active_run import ActiveRun
-from runfolio.config import Redactor
 from runfolio.errors import RunfolioError, RunStateError
 from runfolio.ids import new_run_id, new_token, new_uid, parse_run_id
 from runfolio.journal.spool import Header
 from runfolio.names import validate_name, validate_project
-from runfolio.params import validate_tag
+from runfolio.params import redacted, validate_tag
 from runfolio.recording.recorder import Recorder
+from runfolio.recording.redacting import redact_param, redactor_of
 from runfolio.values import flatten
 
 if TYPE_CHECKING:
-    import pluggy
-
     from runfolio.history import History
     from runfolio.store.run_folder import RunFolder
 
@@ -52,7 +50,9 @@ class Birth:
 def begin(history: History, birth: Birth, *, system_metrics: bool | None) -> ActiveRun:
     """Start a new run. Its start is journaled when this returns, and stored unless the store cannot be reached."""
     start = _start_document(history, birth)
-    header = Header.here(run_id=start["run"], uid=start["uid"], writer=start["main"], project=start["project"], store=history.url)
+    header = Header.here(
+        run_id=start["run"], uid=start["uid"], writer=start["main"], project=start["project"], store=history.url
+    )
 
     # The properties need the run, and the run needs its journal; so the start is completed before it is journaled.
     recorder = Recorder(history, header, lambda _: None, start=start)
@@ -83,7 +83,8 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
     record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
     if record.status == "Running":
         raise RunStateError(
-            f"Run {run_id} is still running: attach to it as another writer, or wait until it has ended or counts as Lost", key=run_id
+            f"Run {run_id} is still running: attach to it as another writer, or wait until it has ended or counts as Lost",
+            key=run_id,
         )
     folder = history._reader.folder(run_id)  # noqa: SLF001
     start = dict(folder.start or {})
@@ -94,13 +95,17 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "project": start["project"],
         "main": writer,
         "host": header.host,
-        "argv": _redactor(history).argv(sys.argv[1:]),
+        "argv": redactor_of(history).argv(sys.argv[1:]),
         "reason": reason,
         "at_step": at_step,
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(
-        history, header, lambda pusher: pusher.intend_attempt(document, start["uid"]), start=start, steps=_last_steps(history, run_id, at_step)
+        history,
+        header,
+        lambda pusher: pusher.intend_attempt(document, start["uid"]),
+        start=start,
+        steps=_last_steps(history, run_id, at_step),
     )
     run = ActiveRun(history, recorder)
     recorder.run = run
@@ -111,9 +116,13 @@ def _go(history: History, recorder: Recorder, run: ActiveRun, *, system_metrics:
     recorder.wants_system_metrics = history.settings.system_metrics if system_metrics is None else system_metrics
     recorder.run_in_background()
     recorder.wait_for_start()
-    recorder.before_finish(lambda: history.plugins.notify("runfolio_run_ending", run=run))
+    recorder.before_finish(lambda: _tell_ending(history, run))
     history.plugins.notify("runfolio_run_started", run=run)
     return run
+
+
+def _tell_ending(history: History, run: ActiveRun) -> None:
+    history.plugins.notify("runfolio_run_ending", run=run)
 
 
 def _start_document(history: History, birth: Birth) -> dict[str, Any]:
@@ -128,7 +137,7 @@ def _start_document(history: History, birth: Birth) -> dict[str, Any]:
         "project": project,
         "experiment": validate_name(experiment, "experiment"),
         "script": script,
-        "argv": _redactor(history).argv(birth.argv),
+        "argv": redactor_of(history).argv(birth.argv),
         "name": birth.name,
         "note": birth.note,
         "tags": [validate_tag(tag) for tag in birth.tags],
@@ -141,7 +150,7 @@ def _start_document(history: History, birth: Birth) -> dict[str, Any]:
         "host": Header.here(run_id="", uid="", writer="", project="", store="").host,
         "properties": {},
         "packages": _packages(),
-        "params": flatten(birth.params),
+        "params": redacted(flatten(birth.params), partial(redact_param, history)),
         "snapshot": None,
         "mode": history.settings.mode,
     }
@@ -153,20 +162,12 @@ def _properties(history: History, birth: Birth, run: ActiveRun) -> dict[str, Any
     properties = collect_properties(history.settings.root)
     for found in history.plugins.notify("runfolio_collect_properties", run=run):
         properties.update(found)
-    redactor = _redactor(history)
+    redactor = redactor_of(history)
     found = {**properties, **birth.properties}
-    return {name: redactor.value(f"properties.{name}", name, value) if isinstance(value, str) else value for name, value in found.items()}
-
-
-def _redactor(history: History) -> Redactor:
-    """The one redactor, with what the plugins know beside it."""
-    return Redactor([partial(_ask, plugin) for plugin in history.plugins.hook.runfolio_redact.get_hookimpls()])
-
-
-def _ask(plugin: pluggy.HookImpl, field: str, value: str) -> str | None:
-    known = {"field": field, "value": value}
-    answer: str | None = plugin.function(*(known[name] for name in plugin.argnames))
-    return answer
+    return {
+        name: redactor.value(f"properties.{name}", name, value) if isinstance(value, str) else value
+        for name, value in found.items()
+    }
 
 
 @cache
@@ -206,6 +207,8 @@ def _last_steps(history: History, run_id: str, at_step: int | None) -> dict[str,
     table = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
     if table.num_rows == 0:
         return {}
-    grouped = table.set_column(0, "name", pc.cast(table["name"], "string")).group_by("name").aggregate([("step", "max")])
+    grouped = (
+        table.set_column(0, "name", pc.cast(table["name"], "string")).group_by("name").aggregate([("step", "max")])
+    )
     steps = dict(zip(grouped["name"].to_pylist(), grouped["step_max"].to_pylist(), strict=True))
     return steps if at_step is None else {name: min(step, at_step - 1) for name, step in steps.items()}

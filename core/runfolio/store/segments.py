@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _ROUNDS: Final = 50
+_DOUBTS: Final = 3
+"""How often rows that seem to be missing are looked for again, before that is what is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,12 @@ def read_rows(
     environment = environment or Environment()
     promised = dict(expected or {})
     chosen = None if writers is None else set(writers)
-    again = True
+    doubts = _DOUBTS
     for _ in range(_ROUNDS):
         files = _find(backend, run_id, promised, chosen)
         missing = _missing(files, promised, chosen)
-        if again and (missing or _has_gap(files)):
-            again = False  # once more from the start: the pages of a listing are not one snapshot
+        if doubts and (missing or _has_gap(files)):
+            doubts -= 1  # again from the start: the pages of a listing are not one snapshot
             continue
         try:
             found = environment.gather([lambda one=one: read(backend, one) for one in files])  # type: ignore[misc]  # bound per file

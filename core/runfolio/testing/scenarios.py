@@ -390,6 +390,7 @@ class Trial:
         numbers: dict[int, str] = {}
         uids: dict[str, set[str]] = {}
         attempts: dict[tuple[str, int], set[str]] = {}
+        gone = {one.run_id for one in self.acknowledged if one.kind == "delete"}
         for key, document in self._documents(layout.RUNS):
             if key.endswith("/start.json"):
                 uids.setdefault(document["run"], set()).add(document["uid"])
@@ -401,7 +402,7 @@ class Trial:
                 uids.setdefault(one.run_id, set()).add(one.what[0])
                 if numbers.get(one.what[1]) != one.run_id:
                     found.append(f"I3: {one}, but {numbers.get(one.what[1])} has that number")
-            if one.kind == "attempt":
+            if one.kind == "attempt" and one.run_id not in gone:  # a delete takes the attempts with it
                 attempts.setdefault((one.run_id, one.what), set()).add(one.who)
         found += [f"I3: {run_id} has the uids {have}" for run_id, have in uids.items() if len(have) > 1]
         return found + [f"I3: {name} has the writers {have}" for name, have in attempts.items() if len(have) > 1]

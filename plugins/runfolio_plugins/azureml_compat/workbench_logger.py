@@ -12,7 +12,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import runfolio
 from runfolio.errors import InvalidNameError, InvalidValueError
@@ -140,8 +140,7 @@ def _entries(value: object) -> Mapping[Any, object] | None:
         return value
     to_dict = getattr(value, "to_dict", None)
     if callable(to_dict) and hasattr(value, "columns"):
-        columns: Mapping[Any, object] = to_dict("list")
-        return columns
+        return cast("Mapping[Any, object]", to_dict("list"))
     return None
 
 

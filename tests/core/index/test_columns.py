@@ -26,7 +26,9 @@ def table(store: Any) -> Any:
             metrics["mixed"] = {"kind": type(value).__name__, "count": 1, "last": value, "last_step": 0}
         metrics["list"] = {"kind": "int", "count": 1, "last": [1, 5], "list": True, "last_step": 0, "min": 1, "max": 5}
         tags = ["even"] if number % 2 == 0 else []
-        start = documents.start(run_id, params={"mixed": value, f"only{number}": number}, tags=tags, name=f"run {number}")
+        start = documents.start(
+            run_id, params={"mixed": value, f"only{number}": number}, tags=tags, name=f"run {number}"
+        )
         store.write(start, documents.end(run_id, metrics=metrics))
         if number == 1:
             fold(Index(store.backend), force=True)

@@ -166,7 +166,9 @@ def _refreshed(index: Index, counting: CountingBackend) -> list[Any]:
     return list(counting.requests)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"format": 99, "metrics": {}}', b'{"metrics": 7, "params": [], "rows": "x"}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b'{"format": 99, "metrics": {}}', b'{"metrics": 7, "params": [], "rows": "x"}']
+)
 def test_a_damaged_beat_does_no_harm(store: Any, data: bytes) -> None:
     run_id = running(store)
     key = store.keys("beats/")[0]

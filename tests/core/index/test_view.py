@@ -173,7 +173,9 @@ def test_unreadable_entries_are_neither_applied_nor_held(store: Any) -> None:
     store.backend.put(rubbish, b"{ not json")
     newer = store.log({**documents.edit(run_id, "note", "x"), "format": 2})
     foreign = store.log(documents.edit(run_id, "note", "y"))
-    store.backend.put(foreign, store.backend.get(newer).replace(b'"format":2', b'"format":1').replace(b'"stamp":1', b'"stamp":"1"'))
+    store.backend.put(
+        foreign, store.backend.get(newer).replace(b'"format":2', b'"format":1').replace(b'"stamp":1', b'"stamp":"1"')
+    )
     store.backend.put("log/.DS_Store", b"x")
     folded(store)
     folded(store)
@@ -287,7 +289,9 @@ def test_a_newest_checkpoint_that_is_gone_is_looked_for_again(store: Any) -> Non
 
 def test_an_entry_that_is_gone_is_found_in_the_newer_checkpoint(store: Any) -> None:
     store.run(1)
-    backend = Interfering(store.backend, lambda _, key: key.startswith(layout.LOG), lambda: [folded(store), folded(store)])
+    backend = Interfering(
+        store.backend, lambda _, key: key.startswith(layout.LOG), lambda: [folded(store), folded(store)]
+    )
     assert Index(backend).refresh().table.column("status").to_pylist() == ["Completed"]
     assert backend.done == 1
 

@@ -64,7 +64,9 @@ os.write(log, b"finished\\n")
 def processes(code: str, arguments: list[list[str]]) -> list[subprocess.CompletedProcess[str]]:
     """Run copies of a script side by side and return how each ended."""
     started = [
-        subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for words in arguments
     ]
     done = []
@@ -111,7 +113,10 @@ def test_8_processes_write_to_one_run(store: str, history: rf.History) -> None:
 @contextmanager
 def victim(store: str, path: Path) -> Iterator[subprocess.Popen[Any]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, store, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-c", VICTIM, store, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield process
@@ -124,9 +129,11 @@ def victim(store: str, path: Path) -> Iterator[subprocess.Popen[Any]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_kill_9_at_random_moments_loses_nothing_that_log_returned_for(store: str, tmp_path: Path, history: rf.History) -> None:
+def test_kill_9_at_random_moments_loses_nothing_that_log_returned_for(
+    store: str, tmp_path: Path, history: rf.History
+) -> None:
     """Some victims die before their start, some while logging, some while they end, some not at all."""
-    chance = random.Random(9)  # noqa: S311 (a fixed sequence)
+    chance = random.Random(9)
     logs = []
     for number in range(200):
         path = tmp_path / f"victim{number}.log"

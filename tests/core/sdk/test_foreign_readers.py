@@ -78,8 +78,12 @@ def test_rows_of_running_runs_are_not_there_twice(store: str, history: rf.Histor
     check(store, {**filled, run.id: 30})
 
 
-def test_after_a_kill_and_a_sync_each_row_is_there_once(store: str, history: rf.History, filled: dict[str, int]) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, store], check=False, env={**os.environ}, capture_output=True, timeout=120)
+def test_after_a_kill_and_a_sync_each_row_is_there_once(
+    store: str, history: rf.History, filled: dict[str, int]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, store], check=False, env={**os.environ}, capture_output=True, timeout=120
+    )
     assert done.returncode == -9
     check(store, filled)
     assert len(history.sync().completed) == 1

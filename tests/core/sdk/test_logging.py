@@ -82,7 +82,7 @@ def test_numpy_and_its_like_are_taken(history: rf.History) -> None:
     with history.start_run() as run:
         run.log("float32", np.float32(0.5))
         run.log("int64", np.int64(7))
-        run.log("bool", np.bool_(True))  # noqa: FBT003
+        run.log("bool", np.bool_(True))
         run.log("array", np.array([0.1, 0.2]))
         run.log("ints", np.arange(3))
         run.log("zero-d", np.array(3.5))
@@ -130,7 +130,7 @@ def test_other_numbers_are_floats(history: rf.History, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\x00", "x" * 1001, "\ud800", 7, None])
-def test_bad_names_raise_and_lose_nothing(history: rf.History, name: Any) -> None:  # noqa: ANN401
+def test_bad_names_raise_and_lose_nothing(history: rf.History, name: Any) -> None:
     with history.start_run() as run:
         run.log("good", 1)
         with pytest.raises(rf.InvalidNameError):
@@ -140,7 +140,7 @@ def test_bad_names_raise_and_lose_nothing(history: rf.History, name: Any) -> Non
 
 
 @pytest.mark.parametrize("step", [0.5, True, "3", 2**63])
-def test_bad_steps_raise(history: rf.History, step: Any) -> None:  # noqa: ANN401
+def test_bad_steps_raise(history: rf.History, step: Any) -> None:
     with history.start_run() as run, pytest.raises(rf.InvalidValueError):
         run.log("value", 1.0, step=step)
 
@@ -209,7 +209,7 @@ def test_wait_is_true_only_when_the_store_has_it(history: rf.History) -> None:
 
 def test_offline_waits_are_false_and_never_raise(store: str) -> None:
     settings_offline = {"mode": "offline"}
-    from runfolio.config import resolve  # noqa: PLC0415 (only here)
+    from runfolio.config import resolve
 
     history = rf.open_history(settings=resolve({"store": store, "project": "p", **settings_offline}))
     run = history.start_run()

@@ -52,7 +52,7 @@ def test_how_a_script_ends_is_recorded(
     run = history.last()
     assert run.status == status
     assert len(run.metric("loss").values()) == 100
-    end = next(iter(history._reader.folder(run.id).ends.values()))  # noqa: SLF001 (the end record itself)
+    end = next(iter(history._reader.folder(run.id).ends.values()))
     assert end["reason"] == reason
     if status == "Failed":
         assert "boom" in end["traceback"]
@@ -92,16 +92,16 @@ def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: 
 def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:
     done = script("""
         import atexit, logging, signal, sys
-        before = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), logging.root.handlers[:])
-        registered = []
+        before = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT),
+        logging.root.handlers[:]) registered = []
         atexit.register = lambda function, *rest, **named: registered.append(function)
         import runfolio as rf
         with rf.open_history() as history, history.start_run() as run:
             run.log("loss", 0.5)
         with rf.start_run() as run:
             run.log("loss", 0.5)
-        after = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), logging.root.handlers[:])
-        assert before == after
+        after = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT),
+        logging.root.handlers[:]) assert before == after
         assert not [one for one in registered if one.__module__.startswith("runfolio")], registered
     """)
     assert done.returncode == 0, done.stderr
@@ -150,7 +150,7 @@ def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History) 
 
 
 def test_threads_log_to_one_run(history: rf.History) -> None:
-    import threading  # noqa: PLC0415 (only here)
+    import threading
 
     with history.start_run() as run:
         threads = [

@@ -67,7 +67,7 @@ def test_an_exception_fails_the_run_with_the_callers_traceback(history: rf.Histo
         1 / 0  # noqa: B018
     record = history.run(run.id).record
     assert record.status == "Failed"
-    folder = history._reader.folder(run.id)  # noqa: SLF001 (the traceback is only in the end record)
+    folder = history._reader.folder(run.id)
     traceback = next(iter(folder.ends.values()))["traceback"]
     assert "ZeroDivisionError" in traceback
     assert "runfolio/" not in traceback
@@ -187,7 +187,7 @@ def test_handles_survive_pickling(history: rf.History) -> None:
 def test_reprs_are_rich_and_escaped(history: rf.History) -> None:
     with history.start_run(name="<script>") as run:
         run.log("<b>", 1)
-    html = history.last()._repr_html_() + history.runs()._repr_html_()  # noqa: SLF001 (the notebook protocol)
+    html = history.last()._repr_html_() + history.runs()._repr_html_()
     assert "<script>" not in html
     assert "&lt;b&gt;" in html
     assert run.id in repr(history.last())

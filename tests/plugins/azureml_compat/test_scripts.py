@@ -148,7 +148,7 @@ def write_iris(path: Path) -> None:
     """Write the table that the data flow of the original gave."""
     from sklearn.datasets import load_iris
 
-    bunch = load_iris(as_frame=True)
+    bunch: Any = load_iris(as_frame=True)
     frame = bunch.data.set_axis(["Sepal Length", "Sepal Width", "Petal Length", "Petal Width"], axis=1)
     frame["Species"] = [f"Iris-{bunch.target_names[number]}" for number in bunch.target]
     frame.to_csv(path, index=False)

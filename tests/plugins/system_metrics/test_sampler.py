@@ -110,13 +110,14 @@ def test_a_machine_that_cannot_be_read_has_no_samples() -> None:
 def test_stopping_in_a_forked_child_touches_nothing() -> None:
     if sys.platform == "win32":
         pytest.skip("platform: forks are POSIX")
-    log = Log(enough=1)
-    sampler = Sampler(log, lambda: (Machine(), None), interval=3600)
-    sampler.start()
-    pid = os.fork()
-    if pid == 0:
+    else:
+        log = Log(enough=1)
+        sampler = Sampler(log, lambda: (Machine(), None), interval=3600)
+        sampler.start()
+        pid = os.fork()
+        if pid == 0:
+            sampler.stop()
+            os._exit(len(log.samples))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         sampler.stop()
-        os._exit(len(log.samples))
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    sampler.stop()
-    assert len(log.samples) == 1
+        assert len(log.samples) == 1

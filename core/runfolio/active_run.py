@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from runfolio.config import Settings
     from runfolio.history import History
     from runfolio.journal.pending import Pending
-    from runfolio.recording.recorder import FilesReport, Recorder
+    from runfolio.recording.recorder import Recorder
+    from runfolio.recording.staging import FilesReport
     from runfolio.records import Record
 
 
@@ -89,8 +90,9 @@ class ActiveRun(Run):
         return self._log_encoded(name, media.figure(figure), "figure", step)
 
     def log_image(self, name: str, image: Any, step: int | None = None) -> Pending:
-        """Store a Pillow image, an array of shape (H, W[, 3 or 4]), or PNG or JPEG bytes, as an image file under
-        ``outputs/``.
+        """Store an image as a file under ``outputs/``.
+
+        It may be a Pillow image, an array of shape (H, W[, 3 or 4]), or PNG or JPEG bytes.
 
         Raises:
             InvalidValueError: it is no image.
@@ -99,8 +101,9 @@ class ActiveRun(Run):
         return self._log_encoded(name, media.image(image), "image", step)
 
     def log_table(self, name: str, table: Any, step: int | None = None) -> Pending:
-        """Store a table as ``outputs/<name>.parquet``: a DataFrame, an Arrow table, a mapping of columns, or a list
-        of records.
+        """Store a table as ``outputs/<name>.parquet``.
+
+        It may be a DataFrame, an Arrow table, a mapping of columns, or a list of records.
 
         Raises:
             InvalidValueError: it is no table.
@@ -121,8 +124,9 @@ class ActiveRun(Run):
         return self._recorder.stage_bytes(path, encoded.data, kind=kind, step=step, media_type=encoded.media_type)
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> Pending:
-        """Store a file, or a folder with all that is in it, as it is now: a copy is kept at once, and sent in the
-        background.
+        """Store a file, or a folder with all that is in it, as it is now.
+
+        A copy is kept at once, and sent in the background.
 
         Args:
             path: the file or folder.
@@ -139,7 +143,8 @@ class ActiveRun(Run):
             return self._recorder.stage_folder(source, target)
         if not source.is_file():
             raise InvalidValueError(
-                f"There is no file or folder {str(path)!r}: log_artifact takes a path; use run.log_bytes(name, data) for contents",
+                f"There is no file or folder {str(path)!r}: log_artifact takes a path; "
+                "use run.log_bytes(name, data) for contents",
                 key=str(path),
             )
         return self._recorder.stage_file(source, target)
@@ -177,8 +182,10 @@ class ActiveRun(Run):
         self._recorder.note("definitions", {validate_name(name): {"goal": validate_goal(goal)}})
 
     def set_properties(self, properties: Mapping[str, Any]) -> None:
-        """Add properties of the run that became known after its start: flat, JSON values. A new value replaces an old
-        one."""
+        """Add properties of the run that became known after its start: flat, JSON values.
+
+        A new value replaces an old one.
+        """
         self._recorder.note("properties", properties)
 
     def left_behind(self, paths: Iterable[str]) -> None:
@@ -246,8 +253,10 @@ class ActiveRun(Run):
         return self._recorder.recover_writers()
 
     def child_environment(self) -> dict[str, str]:
-        """Return the environment variables that make `get_logger()` in a child process write to this run, as its own
-        writer."""
+        """Return the environment variables that make `get_logger()` in a child process write to this run.
+
+        The child is a writer of its own.
+        """
         return self._recorder.child_environment()
 
     def finish(

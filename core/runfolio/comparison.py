@@ -63,8 +63,10 @@ class Comparison:
         return Comparison(self.runs, {name: values for name, values in kept.items() if values})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain data: the run ids, and by section and name the values and whether they
-        differ."""
+        """Return the comparison as plain data.
+
+        That is the run ids, and by section and name the values and whether they differ.
+        """
         return {
             "runs": [run.id for run in self.runs],
             "sections": {

@@ -8,6 +8,7 @@ runs for an explicit `open_history`.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -32,8 +33,10 @@ _histories: dict[str | None, History] = {}
 
 
 def current_run() -> ActiveRun | None:
-    """Return the run that this process is writing: the newest one that `start_run` or `get_logger` gave and that has
-    not ended."""
+    """Return the run that this process is writing, or None.
+
+    It is the newest one that `start_run` or `get_logger` gave and that has not ended.
+    """
     with _lock:
         while _runs and _runs[-1].finished:
             _runs.pop()
@@ -78,8 +81,9 @@ def start_run(
     note: str | None = None,
     store: str | None = None,
 ) -> ActiveRun:
-    """Start a run in the configured store and make it the current one. Use it as a context manager, or call its
-    `finish`.
+    """Start a run in the configured store and make it the current one.
+
+    Use it as a context manager, or call its `finish`.
 
     Args:
         project: the project; by default the one that the current folder belongs to.
@@ -207,7 +211,5 @@ def _mark_interrupted() -> None:
     It remembers that in a flag which any later `exec` of a text clears, and modules that were loaded to end the run
     may do that.
     """
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         exec("raise KeyboardInterrupt")  # noqa: S102 (a constant; only this sets the flag again)
-    except KeyboardInterrupt:
-        pass

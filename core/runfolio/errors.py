@@ -95,8 +95,10 @@ class MissingDependencyError(ConfigurationError, ImportError):
 
 
 class UntrustedStoreError(ConfigurationError):
-    """A project file names a store that would be used with credentials and was never approved. See ``runfolio
-    trust``."""
+    """A project file names a store that would be used with credentials and was never approved.
+
+    ``runfolio trust`` approves it.
+    """
 
     kind = ErrorKind.UNTRUSTED_STORE
 

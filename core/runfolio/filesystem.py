@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -80,11 +80,11 @@ class TargetFolder:
     def publish(self, temporary: Path, path: str) -> Path:
         """Give a complete file its own name, replacing a file (or a link, never its target) of that name."""
         final = self.place(path)
-        os.replace(temporary, final)
+        temporary.replace(final)
         return final
 
     @contextmanager
-    def writing(self, path: str) -> Iterator[BinaryIO]:
+    def writing(self, path: str) -> Generator[BinaryIO]:
         """Open a new file for `path`; it appears under its name only when the block ends without an exception."""
         final = self.place(path)
         temporary = final.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
@@ -92,7 +92,7 @@ class TargetFolder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
             with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:
                 yield out
-            os.replace(temporary, final)
+            temporary.replace(final)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -381,15 +381,19 @@ class History:
     # Upkeep
 
     def sync(self) -> SyncReport:
-        """Send what dead processes of this machine and user left in their journals for this store. Repeating it is
-        harmless."""
+        """Send what dead processes of this machine and user left in their journals for this store.
+
+        Repeating it is harmless.
+        """
         from runfolio.recording.spooled import sync  # noqa: PLC0415 (loaded on use)
 
         return sync(self)
 
     def check(self) -> CheckReport:
-        """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting. Leaves
-        nothing behind."""
+        """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting.
+
+        Leaves nothing behind.
+        """
         from runfolio.store_check import check_store  # noqa: PLC0415 (loaded on use)
 
         self._refuse_read_only()
@@ -409,8 +413,10 @@ class History:
         return repair(self._connection)
 
     def gc(self, *, dry_run: bool = True) -> UpkeepReport:
-        """Find, and unless `dry_run` delete, what no run needs: leftovers of deleted runs, covered segments, old
-        beats."""
+        """Find, and unless `dry_run` delete, what no run needs.
+
+        That is leftovers of deleted runs, covered segments, old beats.
+        """
         from runfolio.maintenance import gc  # noqa: PLC0415 (loaded on use)
 
         if not dry_run:

@@ -46,8 +46,10 @@ class RegisterTarget(Protocol):
     """What `runfolio_register_targets` hands to a plugin."""
 
     def __call__(self, name: str, target: str, *, extra: str | None = None) -> None:
-        """Announce a target for tracked runs; the arguments are those of `RegisterBackend`, with a name for the
-        scheme."""
+        """Announce a target for tracked runs.
+
+        The arguments are those of `RegisterBackend`, with a name for the scheme.
+        """
 
 
 @hookspec
@@ -159,9 +161,8 @@ def runfolio_redact(field: str, value: str) -> str | None:
     """Hide secrets beyond those that Runfolio knows.
 
     When: before an argument, property, remote or environment value is journaled. Thread: the caller's. `field` says
-    what it is.
-    Return: the text to store instead, or None to leave it. Every plugin is asked, each with what the one before it
-    returned. May raise: the value is then replaced as a whole.
+    what it is. Return: the text to store instead, or None to leave it. Every plugin is asked, each with what the one
+    before it returned. May raise: the value is then replaced as a whole.
     """
 
 

@@ -67,7 +67,8 @@ def _from_array(value: Any) -> Any:
     shape = tuple(getattr(value, "shape", ()))
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):  # noqa: PLR2004 (grey, or colours last)
         raise InvalidValueError(
-            f"{type(value).__name__} of shape {shape} is no image: give a Pillow image, or an array of shape (H, W), (H, W, 3) or (H, W, 4)"
+            f"{type(value).__name__} of shape {shape} is no image: "
+            "give a Pillow image, or an array of shape (H, W), (H, W, 3) or (H, W, 4)"
         )
     try:
         from PIL import Image  # noqa: PLC0415 (optional)
@@ -86,8 +87,9 @@ def _from_array(value: Any) -> Any:
 
 
 def table(value: Any) -> Encoded:
-    """Encode a table as Parquet: a pandas or Polars frame, anything with the Arrow C stream, a mapping of columns, a
-    list of records.
+    """Encode a table as Parquet.
+
+    It may be a pandas or Polars frame, anything with the Arrow C stream, a mapping of columns, or a list of records.
 
     Raises:
         InvalidValueError: it is no table.

@@ -117,8 +117,9 @@ def find_collisions(paths: Iterable[str]) -> dict[str, str]:
 
 
 def validate_key(key: str) -> str:
-    """Check a storage key and return it unchanged. Keys are made by `runfolio.layout`; this is the last gate before a
-    backend.
+    """Check a storage key and return it unchanged.
+
+    Keys are made by `runfolio.layout`; this is the last gate before a backend.
 
     Raises:
         InvalidKeyError: the key is absolute, too long, or has a part or character that no key may have.
@@ -171,8 +172,9 @@ def validate_name(name: str, what: str = "metric") -> str:
 
 
 def validate_project(name: str) -> str:
-    """Check a project name and return it unchanged: printable text, at most 140 bytes when percent-encoded, no slash,
-    no surrounding space.
+    """Check a project name and return it unchanged.
+
+    Allowed is printable text of at most 140 bytes when percent-encoded, without a slash or surrounding space.
 
     Raises:
         InvalidNameError: the name is not allowed.
@@ -218,4 +220,4 @@ def decode_project(encoded: str) -> str:
 
 def _shown(text: str) -> str:
     """A text as messages show it: quoted, cut to a readable length."""
-    return repr(text if len(text) <= 120 else f"{text[:100]}…{text[-15:]}")
+    return repr(text if len(text) <= 120 else f"{text[:100]}…{text[-15:]}")  # noqa: PLR2004 (a readable length)

@@ -38,7 +38,8 @@ def record_html(record: Record | None, problem: str = "") -> str:
     """One run: what it is, its params and its metrics."""
     if record is None:
         return f"<p>{escape(problem)}</p>"
-    title = f"<b>{escape(record.name or record.run_id)}</b> {escape(record.status)} · {escape(record.project)} #{cell(record.run_number)}"
+    name = escape(record.name or record.run_id)
+    title = f"<b>{name}</b> {escape(record.status)} · {escape(record.project)} #{cell(record.run_number)}"
     values = {**record.params, **{name: metric.value for name, metric in record.metrics.items()}}
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{cell(value)}</td></tr>" for name, value in values.items())
     return f"<div><p>{title}</p><table><tbody>{rows}</tbody></table></div>"

@@ -98,8 +98,9 @@ class Plugins:
                 _log.warning("The plugin %r cannot be loaded and is left out: %s", point.name, self.failed[point.name])
 
     def notify(self, hook: str, **arguments: object) -> list[Any]:
-        """Call an observer hook in each plugin; what one raises is reported once with its name, and the others are
-        still called.
+        """Call an observer hook in each plugin.
+
+        What one raises is reported once with its name, and the others are still called.
 
         Returns:
             What the plugins returned, None left out.

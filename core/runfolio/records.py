@@ -1,5 +1,7 @@
-"""The record of a run as people and programs see it: typed attributes, and the flat form that the command line
-prints."""
+"""The record of a run as people and programs see it.
+
+It has typed attributes, and the flat form that the command line prints.
+"""
 
 from __future__ import annotations
 
@@ -213,8 +215,10 @@ _COPIED: Final = [
 
 
 def plain(item: Mapping[str, Any]) -> Any:
-    """Return a value from its columns (kind, value, text) in the kind it was logged with. Kind ``json`` is a document
-    in `text`."""
+    """Return a value from its columns (kind, value, text) in the kind it was logged with.
+
+    Kind ``json`` is a document in `text`.
+    """
     kind, value, text = item["kind"], item["value"], item["text"]
     if kind == "str":
         return text

@@ -60,8 +60,11 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``Submitting``, ``Queued``, ``Running``, ``Completed``, ``Failed``, ``Canceled``, or ``Lost``: it stopped
-        giving signs of life."""
+        """How far the run is: one of the statuses.
+
+        ``Submitting``, ``Queued``, ``Running``, ``Completed``, ``Failed``, ``Canceled``, or ``Lost``: it stopped giving
+        signs of life.
+        """
         return self.record.status
 
     @property
@@ -98,8 +101,9 @@ class Run:
         return Series(self, name)
 
     def metrics(self, names: Iterable[str] | None = None) -> pa.Table:
-        """Return the rows of the run as an Arrow table with the columns ``name step index time value text kind
-        writer``.
+        """Return the rows of the run as an Arrow table.
+
+        Its columns are ``name step index time value text kind writer``.
 
         Args:
             names: the metrics; all by default.

@@ -19,8 +19,9 @@ _DEFAULT_COLUMNS = ("run_number", "name", "status", "experiment", "start_time_ut
 
 
 class RunSet(Sequence[Run]):
-    """Runs of a history, newest first unless ordered otherwise. Nothing is read before the first look; `refresh`
-    reads anew.
+    """Runs of a history, newest first unless ordered otherwise.
+
+    Nothing is read before the first look; `refresh` reads anew.
 
     Made by `History.runs`. Slicing gives a run set; an index gives a `Run` whose record is known already.
     """

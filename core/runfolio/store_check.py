@@ -113,7 +113,7 @@ def check_store(backend: Backend, clock: Callable[[], float] = time.time) -> Che
     return report
 
 
-class _Broken(Exception):
+class _Broken(Exception):  # noqa: N818 (the verdict of a probe, which never leaves this module)
     """A probe saw what must not be."""
 
 

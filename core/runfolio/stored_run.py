@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runfolio.errors import RunNotFoundError
+from runfolio.errors import FormatError, RunNotFoundError
 from runfolio.records import Record, record_of
 
 if TYPE_CHECKING:
@@ -70,8 +70,15 @@ class Reader:
         return packages
 
     def manifests(self, run_id: str) -> dict[str, list[dict[str, Any]]]:
-        """Return the rows of the manifests of a run by writer, the main writer first."""
+        """Return the rows of the manifests of a run by writer, the main writer first.
+
+        Raises:
+            FormatError: a manifest cannot be read, so it is not known which files there are.
+        """
         folder = self.folder(run_id, manifests=True)
+        for writer, key in folder.listing.manifests.items():
+            if writer not in folder.manifests:
+                raise FormatError(f"The list of files {key} cannot be read: {folder.damaged.get(key, 'it is gone')}", key=key)
         order = sorted(folder.manifests, key=lambda writer: (writer != folder.main, writer))
         return {writer: folder.manifests[writer] for writer in order}
 

@@ -20,8 +20,10 @@ _NESTED = ("params", "metrics", "summary")
 
 
 def flat_table(runs: pa.Table, columns: Sequence[str] | str | None = None) -> pa.Table:
-    """Return one row a run with the columns that were asked for, or all there are. See
-    `runfolio.run_set.RunSet.to_arrow`."""
+    """Return one row a run with the columns that were asked for, or all there are.
+
+    See `runfolio.run_set.RunSet.to_arrow`.
+    """
     if columns is not None:
         chosen: list[Column] = parse_columns(columns)
         return pa.table({column.title: _column(runs, column.term) for column in chosen})

@@ -37,19 +37,22 @@ _INSTEAD: Final = {
 
 
 def scalar(value: object) -> Scalar:
-    """Return a value as one of the four plain kinds. NumPy, PyTorch and other scalars are recognised by what they can
-    do.
+    """Return a value as one of the four plain kinds.
+
+    NumPy, PyTorch and other scalars are recognised by what they can do.
 
     Raises:
         InvalidValueError: it is not a scalar. The message names the call that takes it.
     """
     plain = value.__class__
     if plain is float or plain is int or plain is bool or plain is str:
-        return value
-    if isinstance(value, (bool, str, int, float)):  # a subclass, such as an enum or numpy.float64
-        for kind in (bool, str, int, float):
-            if isinstance(value, kind):
-                return cast("Scalar", kind.__str__(value) if kind is str else kind(value))
+        return value  # type: ignore[return-value]  # checked on the line above; a cast would cost each value a call
+    # Subclasses, such as an enum or numpy.float64.
+    if isinstance(value, str):
+        return str.__str__(value)
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
     shape = getattr(value, "shape", None)
     item = getattr(value, "item", None)
     if callable(item) and (shape is None or math.prod(cast("Iterable[int]", shape)) == 1):
@@ -73,13 +76,17 @@ def unloggable(value: object) -> str:
     elif shape is not None and len(shape) > 1:
         advice = "log its rows one by one, or store the array with run.log_artifact or run.log_table"
     else:
-        advice = "log a number, bool, str, or a list or 1-D array of them; other types need a plugin (hook runfolio_convert_value)"
+        advice = (
+            "log a number, bool, str, or a list or 1-D array of them; "
+            "other types need a plugin (hook runfolio_convert_value)"
+        )
     return f"A value of type {type(value).__module__}.{name} cannot be logged: {advice}"
 
 
 def sequence(value: object) -> list[Scalar] | None:
-    """Return the elements of a list, tuple, range or 1-D array as plain scalars, or None when it is not a sequence of
-    scalars.
+    """Return the elements of a list, tuple, range or 1-D array as plain scalars.
+
+    None when it is not a sequence of scalars.
 
     Raises:
         InvalidValueError: an element is not a scalar (nested lists, 2-D arrays, None).
@@ -93,7 +100,7 @@ def sequence(value: object) -> list[Scalar] | None:
             return None
         if len(shape) != 1 or type(value).__name__ in _INSTEAD:
             raise InvalidValueError(unloggable(value))
-        elements: list[object] = tolist()
+        elements = cast("list[object]", tolist())
     elif isinstance(value, (list, tuple, range, set, frozenset)):
         elements = sorted(value) if isinstance(value, (set, frozenset)) else [*value]
     else:
@@ -119,10 +126,7 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in params.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            found = flatten(value, f"{name}.")
-        else:
-            found = {name: _param(value)}
+        found = flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: _param(value)}
         for one, plain in found.items():
             if one in flat:
                 raise InvalidNameError(f"Two params are named {one!r} after flattening", key=one)
@@ -141,8 +145,10 @@ def _param(value: object) -> object:
 
 
 def dump_json(document: object) -> bytes:
-    """Return a document as UTF-8 JSON with sorted keys; non-finite floats as ``{"float": "NaN"}``. The same document
-    gives the same bytes."""
+    """Return a document as UTF-8 JSON with sorted keys; non-finite floats as ``{"float": "NaN"}``.
+
+    The same document gives the same bytes.
+    """
     return json.dumps(
         _encode(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     ).encode("utf-8", "surrogatepass")
@@ -166,7 +172,7 @@ def spell(value: float) -> str:
 
 
 def _encode(value: object) -> object:
-    if value.__class__ is float:
+    if type(value) is float:
         return value if math.isfinite(value) else {"float": spell(value)}
     if isinstance(value, Mapping):
         return {str(key): _encode(item) for key, item in value.items()}

@@ -11,7 +11,7 @@ pytest.register_assert_rewrite("runfolio.testing.conformance")
 
 from runfolio.store.retrying import RetryingBackend  # noqa: E402 (after asking for readable assertions)
 from runfolio.testing import CountingBackend  # noqa: E402
-from runfolio.testing.conformance import BackendConformance, deviates  # noqa: E402
+from runfolio.testing.conformance import BackendConformance, ConcurrencyConformance, WriteConformance, deviates  # noqa: E402
 from runfolio_backends.local import LocalBackend  # noqa: E402
 from runfolio_backends.memory import MemoryBackend  # noqa: E402
 
@@ -29,13 +29,13 @@ class TestLocal(BackendConformance):
         return LocalBackend(tmp_path / "a store#1")
 
 
-class TestLocalWithFsync(BackendConformance):
+class TestLocalWithFsync(WriteConformance):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> Backend:
         return LocalBackend(tmp_path / "store", fsync=True)
 
 
-class TestLocalWithoutHardLinks(BackendConformance):
+class TestLocalWithoutHardLinks(WriteConformance, ConcurrencyConformance):
     """As on FAT: links are refused, and the exclusive rename takes their place."""
 
     @pytest.fixture

@@ -22,6 +22,7 @@ ArrayLike: TypeAlias = Any
 
 _CHUNK_ROWS: Final = 1_000_000
 _CHUNK_BYTES: Final = 64 * 1024 * 1024
+_LOOK: Final = 32_768
 _BUFFER_TYPES: Final = {
     "b": pa.int8(), "B": pa.uint8(), "h": pa.int16(), "H": pa.uint16(), "i": pa.int32(), "I": pa.uint32(),
     "q": pa.int64(), "Q": pa.uint64(), "l": pa.int64(), "L": pa.uint64(), "f": pa.float32(), "d": pa.float64(),
@@ -185,8 +186,11 @@ def _progression(steps: pa.Array) -> tuple[int, int] | None:
     stride = second - first
     if first + stride * (len(steps) - 1) != steps[len(steps) - 1].as_py():
         return None
-    even = pc.all(pc.equal(pc.subtract(steps[1:], steps[:-1]), stride)).as_py()
-    return (first, stride) if even else None
+    for start in range(0, len(steps) - 1, _LOOK):  # in pieces that stay in the processor's cache
+        piece = steps.slice(start, _LOOK + 1)
+        if not pc.all(pc.equal(pc.subtract(piece[1:], piece[:-1]), stride)).as_py():
+            return None
+    return first, stride
 
 
 def _part(column: pa.Array) -> tuple[str, bytes | memoryview]:

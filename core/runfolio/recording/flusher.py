@@ -59,7 +59,7 @@ class Flusher:
             due = self._work(wanted)
         except (RunfolioError, OSError) as error:
             return self.trouble(error)
-        except Exception:  # a thread's top: a defect here must not take the training down, nor pass in silence
+        except Exception:  # noqa: BLE001 (a thread's top: a defect must not stop the training, nor pass in silence)
             _log.exception("runfolio: the background thread failed; what was logged is kept in the local journal")
             return _LONGEST_PAUSE
         self._pause = _FIRST_PAUSE

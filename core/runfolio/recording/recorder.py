@@ -1,7 +1,6 @@
-"""The machinery behind an `ActiveRun`: one journal, one pusher, one background thread; in a forked child, its own
-three.
+"""The machinery behind an `ActiveRun`: one journal, one pusher, one background thread.
 
-Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait
+A forked child has its own three. Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait
 for the thread or do its work themselves; they are the only ones that talk to the store in the caller's thread.
 """
 
@@ -24,7 +23,7 @@ from runfolio.journal.spooled_run import SpooledRun
 from runfolio.media import media_type
 from runfolio.recording.flusher import Flusher
 from runfolio.recording.redacting import redact_param
-from runfolio.recording.staging import Staging, files_below
+from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
 from runfolio.store.artifacts import StagedFile
 from runfolio.store.ending import Ending
 from runfolio.store.manifests import AVAILABLE
@@ -70,7 +69,7 @@ class Recorder:
         self.run_id = header.run_id
         self.start: Mapping[str, Any] = start or {}
         self.mode = history.settings.mode
-        self.finished = False
+        self.finished = self.stored = False
         self._left_behind: list[str] = []
         self._observers: list[Callable[[], None]] = []
         self._begin(header, opening, steps)
@@ -147,7 +146,9 @@ class Recorder:
         """Keep a copy of a file, and send it."""
         self._here()
         return self._stage(
-            StagedFile(path=path, source=self.staging.keep_file(source), original=_original(source, path), **details)
+            StagedFile(
+                path=path, source=self.staging.keep_file(source), original=original_name(source, path), **details
+            )
         )
 
     def stage_bytes(self, path: str, data: bytes, **details: Any) -> Pending:
@@ -175,7 +176,7 @@ class Recorder:
         self._here()
         for source, path in files:
             self.pusher.stage(
-                StagedFile(path=path, source=source, original=_original(source, path), media_type=media_type(path))
+                StagedFile(path=path, source=source, original=original_name(source, path), media_type=media_type(path))
             )
         report = FilesReport()
         if self.mode == "online":
@@ -205,7 +206,7 @@ class Recorder:
             return True  # the child never wrote anything: there is nothing to end
         with self._lock:
             if self.finished:
-                return self.pusher.ledger.state.ended
+                return self.stored
             for observe in self._observers:
                 observe()
             self.finished = True
@@ -217,7 +218,7 @@ class Recorder:
             status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind
         )
         self.pusher.intend_end(ending)
-        stored = self.mode == "online" and self._goodbye()
+        self.stored = stored = self.mode == "online" and self._goodbye()
         for pending in [*self._waiting, self.journal.pending]:
             pending.resolve(stored=stored)
         self._let_go(stored=stored)
@@ -235,17 +236,26 @@ class Recorder:
             self._tell_flushed(before, self.spooled.cut())
         except (RunfolioError, OSError) as error:
             _log.warning(
-                "runfolio: run %s has ended, but not all of it is in the store; `runfolio sync` sends the rest from %s: %s",
-                self.run_id, self.journal.folder, error,
-            )  # fmt: skip
+                "runfolio: run %s has ended, but not all of it is in the store; "
+                "`runfolio sync` sends the rest from %s: %s",
+                self.run_id,
+                self.journal.folder,
+                error,
+            )
             return False
-        return True
+        waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files]
+        if waiting:
+            _log.warning(
+                "runfolio: %s of run %s could not be stored; `runfolio sync` tries again from %s",
+                ", ".join(waiting[:5]), self.run_id, self.journal.folder,
+            )  # fmt: skip
+        return not waiting
 
     def _let_go(self, *, stored: bool) -> None:
         if self.mode == "disabled":
             self.spooled.discard()
             self.journal.folder.parent.rmdir()
-        elif stored and not self.pusher.ledger.pending_files:
+        elif stored:
             self.spooled.discard()
         else:
             self.spooled.release()
@@ -397,21 +407,6 @@ class Recorder:
         self.finish("Completed", reason=None, traceback=None, exit_code=None)
 
 
-class FilesReport:
-    """What `ActiveRun.store_files` did.
-
-    Attributes:
-        stored: paths that are in the store.
-        problems: what is not and will not be, each with the reason: too large, unreadable.
-        waiting: what waits in place for ``runfolio sync``, because the store could not be reached.
-    """
-
-    def __init__(self) -> None:
-        self.stored: list[str] = []
-        self.problems: dict[str, str] = {}
-        self.waiting: list[str] = []
-
-
 def spool_of(history: History) -> Path:
     """The folder for journals of this history; a temporary one when nothing is to be recorded."""
     from runfolio.config import spool_folder  # noqa: PLC0415 (loaded on use)
@@ -421,8 +416,3 @@ def spool_of(history: History) -> Path:
 
         return Path(tempfile.mkdtemp(prefix="runfolio-disabled-"))
     return spool_folder(history.settings)
-
-
-def _original(source: Path, path: str) -> str | None:
-    """The file's own name, where its path in the run does not end with it."""
-    return None if path.rsplit("/", 1)[-1] == source.name else source.name

@@ -49,12 +49,34 @@ class Staging:
         return self.folder / f"{self._count:06d}-{os.getpid()}-{plain}"
 
 
+class FilesReport:
+    """What `ActiveRun.store_files` did.
+
+    Attributes:
+        stored: paths that are in the store.
+        problems: what is not and will not be, each with the reason: too large, unreadable.
+        waiting: what waits in place for ``runfolio sync``, because the store could not be reached.
+    """
+
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+        self.problems: dict[str, str] = {}
+        self.waiting: list[str] = []
+
+
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the regular files below a folder with their relative paths, sorted; links are followed to files, never to
-    folders."""
+    """Yield the regular files below a folder with their relative paths, sorted.
+
+    Links are followed to files, never to folders.
+    """
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             path = Path(root) / name
             if path.is_file():
                 yield path, path.relative_to(folder).as_posix()
+
+
+def original_name(source: Path, path: str) -> str | None:
+    """The file's own name, where its path in the run does not end with it."""
+    return None if path.rsplit("/", 1)[-1] == source.name else source.name

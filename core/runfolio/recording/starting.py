@@ -83,7 +83,8 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
     record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
     if record.status == "Running":
         raise RunStateError(
-            f"Run {run_id} is still running: attach to it as another writer, or wait until it has ended or counts as Lost",
+            f"Run {run_id} is still running: attach to it as another writer, "
+            "or wait until it has ended or counts as Lost",
             key=run_id,
         )
     folder = history._reader.folder(run_id)  # noqa: SLF001

@@ -57,8 +57,8 @@ class Sorted:
 def sort(rows: raw.Rows) -> Sorted:
     """Sort raw rows by name, then by position."""
     table = rows.table()
-    counted = pc.value_counts(table.column("name"))
-    found: list[int] = counted.field(0).to_pylist()
+    counted = _count_names(rows)
+    found = [*counted]
     order = sorted(range(len(found)), key=lambda place: rows.names[found[place]])  # by code points: as UTF-8 bytes
     # Two ids never have one name; an id is found by its place here.
     ranks = [-1] * (max(found, default=-1) + 1)
@@ -68,11 +68,26 @@ def sort(rows: raw.Rows) -> Sorted:
         table = table.set_column(0, "name", pc.take(pa.array(ranks, pa.int32()), table.column("name")))
     if len(found) > 1 and not _is_sorted(table):
         table = table.take(pc.sort_indices(table.column("name")))  # stable: positions stay in order
-    counts: list[int] = counted.field(1).to_pylist()
     ends: list[int] = []
     for place in order:
-        ends.append(counts[place] + (ends[-1] if ends else 0))
+        ends.append(counted[found[place]] + (ends[-1] if ends else 0))
     return Sorted(table, [rows.names[found[place]] for place in order], ends)
+
+
+def _count_names(rows: raw.Rows) -> dict[int, int]:
+    """How many rows each name id has."""
+    found: dict[int, int] = {}
+    for batch in rows.batches:
+        names = batch.column("name")
+        edges = pc.min_max(names).as_py()
+        if edges["min"] == edges["max"]:  # one name, as in bulk columns: no need to hash each row
+            counts = [(edges["min"], len(names))] if len(names) else []
+        else:
+            counted = pc.value_counts(names)
+            counts = [*zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)]
+        for name, count in counts:
+            found[name] = found.get(name, 0) + count
+    return found
 
 
 def _is_sorted(table: pa.Table) -> bool:

@@ -148,7 +148,7 @@ def _within(table: pa.Table, steps: slice | None) -> pa.Table:
 
 def _by_name(table: pa.Table) -> pa.Array:
     """The order of the rows by name; rows of one name stay as they are."""
-    names = cast("pa.DictionaryArray", table.column("name").chunk(0))
+    names = table.column("name").chunk(0)
     words: list[str] = names.dictionary.to_pylist()
     ranks = [0] * len(words)
     for rank, place in enumerate(sorted(range(len(words)), key=words.__getitem__)):

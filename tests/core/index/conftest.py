@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runfolio import layout
-from runfolio.backend import Backend
 from runfolio.ids import parse_run_id
 from runfolio.store.documents import encode, entry_document
 from runfolio_backends.memory import MemoryBackend
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
 
 _names = count()
 EPOCH = 1_700_000_000_000
@@ -36,10 +38,11 @@ class Documents:
         created = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="microseconds")
         return {
             "format": 1, "wid": uid, "uid": uid, "kind": "start", "run": run_id, "number": milliseconds - EPOCH + 1,
-            "project": project, "experiment": "train.py", "script": "src/train.py", "argv": ["--lr", "0.1"], "name": None,
-            "note": None, "tags": ["prod"], "target": "local", "user_id": "ada", "main": self.writer(run_id),
-            "parent": None, "created": created, "started": created, "host": "box", "properties": {"python": "3.11"},
-            "packages": {"numpy": "2.0"}, "params": {"lr": 0.1, "layers": 3}, "snapshot": None, "mode": "online",
+            "project": project, "experiment": "train.py", "script": "src/train.py", "argv": ["--lr", "0.1"],
+            "name": None, "note": None, "tags": ["prod"], "target": "local", "user_id": "ada",
+            "main": self.writer(run_id), "parent": None, "created": created, "started": created, "host": "box",
+            "properties": {"python": "3.11"}, "packages": {"numpy": "2.0"}, "params": {"lr": 0.1, "layers": 3},
+            "snapshot": None, "mode": "online",
             **fields,
         }  # fmt: skip
 
@@ -50,10 +53,12 @@ class Documents:
         return {
             "format": 1, "wid": f"{run_id}:{key}", "kind": "end", "run": run_id, "project": project, "writer": key,
             "main": key.startswith("main"), "attempt": 1, "status": "Completed", "reason": None, "traceback": None,
-            "exit_code": 0, "ended": ended, "rows": 3,
-            "metrics": {"loss": self.summary(3, 0.25), "acc": {"kind": "float", "count": 1, "last": 0.5, "last_step": 0}},
-            "params": {}, "summary": {"best": 7}, "definitions": {}, "properties": {}, "files": 1, "bytes": 10,
-            "attachments": ["outputs/m.pkl"], "failed_uploads": [], "left_behind": [],
+            "exit_code": 0, "ended": ended, "rows": 3, "params": {}, "summary": {"best": 7}, "definitions": {},
+            "metrics": {
+                "loss": self.summary(3, 0.25), "acc": {"kind": "float", "count": 1, "last": 0.5, "last_step": 0}
+            },
+            "properties": {}, "files": 1, "bytes": 10, "attachments": ["outputs/m.pkl"], "failed_uploads": [],
+            "left_behind": [],
             **fields,
         }  # fmt: skip
 

@@ -46,7 +46,7 @@ summaries = st.one_of(
             "max": scalars,
             "min_step": st.integers(0, 9),
             "truncated": st.integers(0, 9),
-        },  # fmt: skip
+        },
     ),
     json_values,
 )
@@ -65,7 +65,7 @@ starts = st.fixed_dictionaries(
         "snapshot": field(words),
         "archived": st.booleans(),
         "x-new": json_values,
-    },  # fmt: skip
+    },
 )
 ends = st.fixed_dictionaries(
     {"writer": st.sampled_from(WRITERS), "status": field(st.sampled_from(["Completed", "Failed"]))},
@@ -75,7 +75,7 @@ ends = st.fixed_dictionaries(
         "summary": field(mappings), "definitions": field(mappings), "properties": field(mappings),
         "attachments": field(st.lists(words)), "failed_uploads": field(st.just([])), "traceback": words,
         "files": field(st.integers(0, 2**70)), "x-new": json_values,
-    },  # fmt: skip
+    },
 )  # fmt: skip
 edits = st.fixed_dictionaries(
     {"field": st.sampled_from(["name", "note", "archived", "tag:a", "x-b"]), "value": json_values,
@@ -142,7 +142,7 @@ def test_metadata_comes_back() -> None:
     assert (after.seq, after.wid, after.held, after.base, after.before) == (
         7,
         "w7",
-        {"a", "b"},
+        frozenset({"a", "b"}),
         Base(3, "w3"),
         Base(1, "w1"),
     )
@@ -160,7 +160,7 @@ def test_a_changed_byte_is_noticed_or_without_effect(place: int, bits: int) -> N
         found = decode(read.table)
     except FormatError:
         return
-    assert (read.seq, read.wid, read.held, read.base) == (1, "w", {"held"}, None)
+    assert (read.seq, read.wid, read.held, read.base) == (1, "w", frozenset({"held"}), None)
     assert identical(found, [named[0][1]])
 
 

@@ -1,4 +1,4 @@
-"""The index under a deterministic scheduler: real folds, repairs and readers among writers that are killed at any request.
+"""The index under a deterministic scheduler: real folds, repairs and readers among writers that are killed at any time.
 
 The rules of the protocol are also taken out one by one, to show that these scenarios notice.
 """
@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runfolio import layout
 from runfolio.errors import FormatError, IndexDamagedError, TransientStorageError
 from runfolio.index import folding, repairing
+from runfolio.index.beating import Beats
 from runfolio.index.folding import fold
 from runfolio.index.repairing import repair
 from runfolio.index.row import Row, apply, identical, join
@@ -23,14 +24,15 @@ from runfolio.index.scanning import scan
 from runfolio.index.state import State
 from runfolio.index.tail import unheld
 from runfolio.index.view import Index, View
-from runfolio.index.beating import Beats
 from runfolio.store.created import create_document
 from runfolio.store.documents import encode, entry_document
 from runfolio.store.editing import sweep_folder
-from runfolio.store.environment import Environment
 from runfolio.store.retrying import RetryingBackend
 from runfolio.testing.scheduling import DOGGED, Schedule, World
 from runfolio_backends.memory import MemoryBackend
+
+if TYPE_CHECKING:
+    from runfolio.store.environment import Environment
 
 _names = count()
 Entry = tuple[str, dict[str, Any]]
@@ -61,7 +63,7 @@ def folder_key(kind: str, document: dict[str, Any]) -> str:
 
 
 def write(backend: Any, environment: Environment, kind: str, document: dict[str, Any], at: int) -> None:
-    """Create in the folder, put the log entry: acknowledged. The name of the entry is derived, so a replay writes the same."""
+    """Create in the folder, put the log entry: acknowledged. A replay writes the same entry."""
     create_document(backend, folder_key(kind, document), document, environment, DOGGED)
     who = document.get("writer") or document.get("token") or str(document.get("attempt") or document["main"])
     backend.put(layout.entry(layout.EntryName(at, document["run"], kind, who)), encode(entry_document(document)))

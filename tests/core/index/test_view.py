@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runfolio import layout
-from runfolio.backend import Backend
 from runfolio.errors import FormatError, IndexDamagedError, NotFoundError
 from runfolio.index.folding import fold
 from runfolio.index.schema import VIEW
@@ -18,6 +17,9 @@ from runfolio.index.view import Index
 from runfolio.records import record_of
 from runfolio.store.wrapping import WrappedBackend
 from runfolio.testing import CountingBackend
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
 
 
 def folded(store: Any) -> Index:

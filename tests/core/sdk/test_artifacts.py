@@ -112,7 +112,7 @@ def test_a_download_verifies_resumes_and_spares_what_is_there(history: rf.Histor
     assert files.download(target, paths=["outputs/sub"], progress=lambda _, count: seen.append(count)).ok
     assert (target / "outputs/sub/b.txt").read_bytes() == b"bbbb"
     assert seen == [2, 2]
-    with pytest.raises(rf.ArtifactNotFoundError, match="outputs/a.txt"):
+    with pytest.raises(rf.ArtifactNotFoundError, match=r"outputs/a\.txt"):
         files.download(target, paths=["outputs/none"])
 
 

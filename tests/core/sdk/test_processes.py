@@ -167,7 +167,7 @@ def test_threads_log_to_one_run(history: rf.History) -> None:
 
 
 def test_a_run_goes_on_as_another_attempt(history: rf.History) -> None:
-    with pytest.raises(ValueError, match="boom"), history.start_run() as run:
+    with pytest.raises(ValueError, match="boom"), history.start_run() as run:  # noqa: PT012 (a run that logs, then fails)
         run.log("loss", 1.0)
         run.log("loss", 2.0)
         raise ValueError("boom")

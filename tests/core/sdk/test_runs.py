@@ -20,7 +20,8 @@ def test_params_are_typed_nested_and_set_once(history: rf.History) -> None:
         run.params["epochs"] = 3
     params = history.last().record.params
     assert params == {
-        "lr": 1e-3, "n": 7, "optimizer.name": "adam", "optimizer.betas": [0.9, 0.99], "flag": True, "nothing": None, "epochs": 3,
+        "lr": 1e-3, "n": 7, "optimizer.name": "adam", "optimizer.betas": [0.9, 0.99],
+        "flag": True, "nothing": None, "epochs": 3,
     }  # fmt: skip
     assert type(params["n"]) is int
     assert type(params["flag"]) is bool
@@ -62,7 +63,7 @@ def test_the_record_says_when_and_where(history: rf.History) -> None:
 
 
 def test_an_exception_fails_the_run_with_the_callers_traceback(history: rf.History) -> None:
-    with pytest.raises(ZeroDivisionError), history.start_run() as run:
+    with pytest.raises(ZeroDivisionError), history.start_run() as run:  # noqa: PT012 (a run that logs, then fails)
         run.log("before", 1)
         1 / 0  # noqa: B018
     record = history.run(run.id).record

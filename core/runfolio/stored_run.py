@@ -78,7 +78,9 @@ class Reader:
         folder = self.folder(run_id, manifests=True)
         for writer, key in folder.listing.manifests.items():
             if writer not in folder.manifests:
-                raise FormatError(f"The list of files {key} cannot be read: {folder.damaged.get(key, 'it is gone')}", key=key)
+                raise FormatError(
+                    f"The list of files {key} cannot be read: {folder.damaged.get(key, 'it is gone')}", key=key
+                )
         order = sorted(folder.manifests, key=lambda writer: (writer != folder.main, writer))
         return {writer: folder.manifests[writer] for writer in order}
 

@@ -95,7 +95,7 @@ def parse(language: str, text: str) -> None:
     elif language == "toml":
         tomllib.loads(text)
     elif language == "yaml":
-        import yaml  # noqa: PLC0415 - for the pages that show YAML
+        import yaml
 
         yaml.safe_load(text)
 
@@ -124,7 +124,7 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
             print("$", command, flush=True)
             subprocess.run(["bash", "-euo", "pipefail", "-c", command], check=True)
     elif block.language == "sql":
-        import duckdb  # noqa: PLC0415 - for the pages that show SQL
+        import duckdb
 
         print(duckdb.sql(block.text))
     else:

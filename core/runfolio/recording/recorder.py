@@ -1,7 +1,8 @@
 """The machinery behind an `ActiveRun`: one journal, one pusher, one background thread.
 
-A forked child has its own three. Everything the public API does to a run goes to the journal first and is sent by the thread. `flush` and `finish` wait
-for the thread or do its work themselves; they are the only ones that talk to the store in the caller's thread.
+A forked child has its own three. Everything the public API does to a run goes to the journal first and is sent by the
+thread. `flush` and `finish` wait for the thread or do its work themselves; they are the only ones that talk to the
+store in the caller's thread.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def end(
         spooled: the journal.
         largest_file: files of more bytes are not stored, and reported.
         progress: told about the bytes of files sent.
-        end_stored: a listing showed our end record: everything before it is done.
+        end_stored: a listing showed our end record, so all rows are there.
 
     Raises:
         RunStateError: no end was journaled.
@@ -99,7 +99,8 @@ def end(
     intent = desk.ledger.state.end
     if intent is None:
         raise RunStateError("No end was journaled: call intend_end first")
-    failed = [] if end_stored else push_files(desk, spooled.run_id, largest=largest_file, progress=progress)
+    # Also when the end is there already: a file that could not be stored then is tried again.
+    failed = push_files(desk, spooled.run_id, largest=largest_file, progress=progress)
     while True:
         if not end_stored and not _store_metrics(desk, spooled, intent.document["cut"]):  # 1
             change_key(desk)

@@ -34,7 +34,9 @@ def spoil(path: Path) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"format": 2}, {"required_features": ["time-travel"]}], ids=["format", "feature"])
-def test_a_store_of_a_later_version_is_refused(history: rf.History, store: str, run: str, fields: dict[str, object]) -> None:
+def test_a_store_of_a_later_version_is_refused(
+    history: rf.History, store: str, run: str, fields: dict[str, object]
+) -> None:
     change(Path(store) / "runfolio.json", **fields)
     later = rf.open_history(store, project="p")
     with pytest.raises(rf.FormatError, match="upgrade"):
@@ -48,7 +50,9 @@ def test_an_unknown_optional_feature_is_ignored(store: str, run: str) -> None:
     assert rf.open_history(store, project="p").run(run).status == "Completed"
 
 
-def test_training_goes_on_beside_a_store_that_cannot_be_used(store: str, run: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_training_goes_on_beside_a_store_that_cannot_be_used(
+    store: str, run: str, caplog: pytest.LogCaptureFixture
+) -> None:
     change(Path(store) / "runfolio.json", format=2)
     history = rf.open_history(store, project="p")
     with history.start_run() as begun:
@@ -61,7 +65,6 @@ def test_training_goes_on_beside_a_store_that_cannot_be_used(store: str, run: st
     again = rf.open_history(store, project="p")
     assert again.sync().completed == [begun.id]
     assert again.run(begun.id).metric("loss").values() == [1.5]
-
 
 
 def test_one_damaged_checkpoint_is_done_without(history: rf.History, store: str, run: str) -> None:
@@ -115,7 +118,9 @@ def test_a_damaged_list_of_files_is_named(history: rf.History, store: str, run: 
         history.run(run).artifacts.list()
 
 
-def test_a_damaged_start_is_reported_by_repair_and_hides_only_its_run(history: rf.History, store: str, run: str) -> None:
+def test_a_damaged_start_is_reported_by_repair_and_hides_only_its_run(
+    history: rf.History, store: str, run: str
+) -> None:
     with history.start_run() as other:
         pass
     (Path(store) / layout.start(run)).write_bytes(b"{")
@@ -127,7 +132,13 @@ def test_a_damaged_start_is_reported_by_repair_and_hides_only_its_run(history: r
 
 
 def test_a_strangers_file_in_the_store_does_no_harm(history: rf.History, store: str, run: str) -> None:
-    for name in ("log/notes.txt", "beats/x.json", "runs/readme.txt", "runs/p/x/y", f"{layout.run_folder(run)}metrics/own.parquet"):
+    for name in (
+        "log/notes.txt",
+        "beats/x.json",
+        "runs/readme.txt",
+        "runs/p/x/y",
+        f"{layout.run_folder(run)}metrics/own.parquet",
+    ):
         path = Path(store) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("hello")
@@ -143,7 +154,10 @@ def test_a_hostile_manifest_names_no_file_outside(history: rf.History, store: st
     (manifest,) = (Path(store) / layout.run_folder(run)).glob("manifest-*")
     table = pq.read_table(manifest)
     rows = table.to_pylist()
-    evil = [{**rows[0], "path": path, "key": path} for path in ("../../x", "/etc/x", "outputs/../../x", "C:\\x", "outputs/CON")]
+    evil = [
+        {**rows[0], "path": path, "key": path}
+        for path in ("../../x", "/etc/x", "outputs/../../x", "C:\\x", "outputs/CON")
+    ]
     metadata = table.schema.metadata
     pq.write_table(pa.Table.from_pylist([*rows, *evil], schema=table.schema.with_metadata(metadata)), manifest)
     report = history.run(run).artifacts.download(tmp_path / "target")
@@ -155,7 +169,9 @@ def test_a_hostile_manifest_names_no_file_outside(history: rf.History, store: st
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False, capture_output=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
     if made.returncode:
         pytest.skip("no right to mount a small disk")
     yield folder
@@ -193,8 +209,15 @@ def test_a_full_disk_under_the_journal_does_not_stop_training(small_disk: Path, 
     )
     import os
 
-    variables = {**os.environ, "RUNFOLIO_STORE": store, "RUNFOLIO_PROJECT": "p", "RUNFOLIO_SPOOL": str(small_disk / "spool")}
-    done = subprocess.run([sys.executable, str(script_path)], env=variables, capture_output=True, text=True, check=False, timeout=120)
+    variables = {
+        **os.environ,
+        "RUNFOLIO_STORE": store,
+        "RUNFOLIO_PROJECT": "p",
+        "RUNFOLIO_SPOOL": str(small_disk / "spool"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(script_path)], env=variables, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     stored = rf.open_history(store, project="p").last()
     assert stored.metric("loss").values() == [float(step) for step in range(1100)]

@@ -92,16 +92,26 @@ def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: 
 def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:
     done = script("""
         import atexit, logging, signal, sys
-        before = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT),
-        logging.root.handlers[:]) registered = []
+        before = (
+            sys.excepthook,
+            signal.getsignal(signal.SIGTERM),
+            signal.getsignal(signal.SIGINT),
+            logging.root.handlers[:],
+        )
+        registered = []
         atexit.register = lambda function, *rest, **named: registered.append(function)
         import runfolio as rf
         with rf.open_history() as history, history.start_run() as run:
             run.log("loss", 0.5)
         with rf.start_run() as run:
             run.log("loss", 0.5)
-        after = (sys.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT),
-        logging.root.handlers[:]) assert before == after
+        after = (
+            sys.excepthook,
+            signal.getsignal(signal.SIGTERM),
+            signal.getsignal(signal.SIGINT),
+            logging.root.handlers[:],
+        )
+        assert before == after
         assert not [one for one in registered if one.__module__.startswith("runfolio")], registered
     """)
     assert done.returncode == 0, done.stderr

@@ -102,14 +102,15 @@ class Lines:
         print(f"{what:<72} {measured:>12,.6g}{unit}{limit}", flush=True)
 
 
-def best(call: Callable[[], object], times: int = 7) -> float:
-    """Shortest time of several calls."""
-    taken = []
+def side_by_side(bare: Callable[[], object], ours: Callable[[], object], times: int = 9) -> tuple[float, float]:
+    """Shortest times of two calls, made in turn, so that a busy machine disturbs both alike."""
+    taken: list[list[float]] = [[], []]
     for _ in range(times):
-        began = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
+        for place, call in enumerate((bare, ours)):
+            began = time.perf_counter()
+            call()
+            taken[place].append(time.perf_counter() - began)
+    return min(taken[0]), min(taken[1])
 
 
 def listing(lines: Lines, table: pa.Table, extra: pa.Table) -> None:
@@ -121,15 +122,15 @@ def listing(lines: Lines, table: pa.Table, extra: pa.Table) -> None:
         path, second = (Path(folder) / layout.checkpoint(number) for number in (1, 2))
         backend = LocalBackend(folder)
         backend.create(layout.checkpoint(1), dump(full))
-        bare = best(lambda: pq.read_table(path))
-        ours = best(lambda: Index(backend).refresh().table)
+        bare, ours = side_by_side(lambda: pq.read_table(path), lambda: Index(backend).refresh().table)
         lines.show(f"list {len(table):,} runs into Arrow / pq.read_table of the checkpoint", ours / bare, 2.0, "x")
         lines.show("  of which pq.read_table", bare * 1000, None, " ms")
         for what, rows in (("newest", newest), ("scattered", everywhere)):
             delta = Checkpoint(2, "bb", frozenset(), Base(1, "aa"), None, own_columns(rows))
             backend.put(layout.checkpoint(2), dump(delta))
-            bare = best(lambda: (pq.read_table(path), pq.read_table(second)))
-            ours = best(lambda: Index(backend).refresh().table)
+            bare, ours = side_by_side(
+                lambda: (pq.read_table(path), pq.read_table(second)), lambda: Index(backend).refresh().table
+            )
             lines.show(
                 f"the same with a delta of {len(rows):,} {what} rows / read_table of both", ours / bare, 2.0, "x"
             )

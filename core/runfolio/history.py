@@ -104,6 +104,7 @@ class History:
             single_writer=address.single_writer,
         )
         self._reader = Reader(self._connection)
+        self._leftovers_sent = False
 
     @property
     def url(self) -> str:

@@ -24,6 +24,7 @@ from runfolio.journal.spooled_run import SpooledRun
 from runfolio.media import media_type
 from runfolio.recording.flusher import Flusher
 from runfolio.recording.redacting import redact_param
+from runfolio.recording.spooled import send_leftovers_once, sync_journals
 from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
 from runfolio.store.artifacts import StagedFile
 from runfolio.store.ending import Ending
@@ -272,6 +273,8 @@ class Recorder:
         pusher = self.pusher
         try:
             self._connect()
+            if pusher.ledger.state.main:
+                send_leftovers_once(self.history)
         finally:
             self._tried.set()
         pusher.push_edits()
@@ -349,8 +352,6 @@ class Recorder:
 
     def recover_writers(self) -> int:
         """Send what dead local writers of this run left."""
-        from runfolio.recording.spooled import sync_journals  # noqa: PLC0415 (loaded on use)
-
         if self.mode != "online":
             return 0
         return len(sync_journals(self.history, run_id=self.run_id).completed)

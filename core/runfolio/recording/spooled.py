@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runfolio.config import spool_candidates
 from runfolio.errors import RunfolioError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runfolio.history import History
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -71,6 +75,21 @@ def sync_journals(history: History, run_id: str | None = None) -> SyncReport:
             if folder.name.startswith(wanted):
                 _consider(history, folder, run_id, report)
     return report
+
+
+def send_leftovers_once(history: History) -> None:
+    """Send, beside everything else, what dead processes left for this store: the first run of each history does it.
+
+    The thread may die with the process: what it had begun is done again by the next one.
+    """
+    if not history._leftovers_sent:  # noqa: SLF001 (a part of the history)
+        history._leftovers_sent = True  # noqa: SLF001
+        threading.Thread(target=_send_leftovers, args=(history,), name="runfolio-sync", daemon=True).start()
+
+
+def _send_leftovers(history: History) -> None:
+    for run_id, reason in sync_journals(history).failed.items():
+        _log.info("What is left of %s was not sent, `runfolio sync` tries again: %s", run_id, reason)
 
 
 def _consider(history: History, folder: Path, run_id: str | None, report: SyncReport) -> None:

@@ -212,3 +212,20 @@ def test_a_slower_fold_gives_way(store: Any) -> None:
     store.backend.create = overtaken
     assert fold(slow, force=True).outcome == "overtaken"
     assert len(Index(store.backend).refresh()) == 1
+
+
+def test_the_tail_stays_near_the_threshold(store: Any) -> None:
+    """I6: whoever ends a run looks at the log once; requests of a list do not grow with the runs."""
+    longest = 0
+    index = index_of(store)
+    for number in range(150):
+        store.clock.now += 5
+        store.run(number)
+        fold(index, threshold=random.Random(number).randint(8, 16))
+        longest = max(longest, len(store.keys(layout.LOG)))
+    counting = CountingBackend(store.backend)
+    view = Index(counting).refresh()
+    assert len(view) == 150
+    assert view.unfolded <= 16
+    assert longest <= 3 * 16
+    assert len(counting) <= 5 + view.unfolded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -87,6 +88,17 @@ def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: 
     assert run.status == "Failed"
     assert run.metric("loss").values() == [float(value) for value in range(100)]
     assert run.artifacts["outputs/m.txt"].read_bytes() == b"x"
+
+
+def test_the_next_run_sends_what_a_killed_one_left(script: Script, history: rf.History) -> None:
+    script(f"{LOGGER}\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    with history.start_run() as run:
+        (thread,) = [one for one in threading.enumerate() if one.name == "runfolio-sync"] or [None]
+        if thread is not None:
+            thread.join(60)
+    (killed,) = [one for one in history.runs() if one.id != run.id]
+    assert killed.status == "Failed"
+    assert len(killed.metric("loss").values()) == 100
 
 
 def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:

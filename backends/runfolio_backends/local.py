@@ -118,6 +118,10 @@ class LocalBackend(Backend):
     def close(self) -> None:
         """Do nothing: no file stays open between two calls."""
 
+    def now(self) -> datetime:
+        """Return the time of this machine, which stamps the files; on a network file system, the server's within seconds."""
+        return datetime.now(UTC)
+
     def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Copy a file in, in flat memory, as a reflink where the file system has them."""
         final_path = self._path(key)

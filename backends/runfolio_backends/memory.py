@@ -115,6 +115,10 @@ class MemoryBackend(Backend):
     def close(self) -> None:
         """Do nothing: the objects live as long as the process."""
 
+    def now(self) -> datetime:
+        """Return what the clock shows that the times of modification come from."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
     def after_fork(self) -> None:
         """Replace the lock, which another thread of the parent may have held."""
         self._space.lock = threading.Lock()

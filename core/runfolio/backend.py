@@ -172,6 +172,24 @@ class Backend(ABC):
                 if progress is not None:
                     progress(len(part))
 
+    def now(self) -> datetime | None:
+        """Return what the *store's* clock shows now, where that is known without a request; None by default.
+
+        It must be the clock that `ObjectInfo.modified` is taken from: whether a run is still alive is told by it.
+        """
+        return None
+
+    def sweep(self, older_than: float = 86400.0) -> int:
+        """Remove what killed processes left beneath the keys, such as temporary files, and return how many there were.
+
+        Args:
+            older_than: seconds since it was last written; younger ones may belong to a process that lives.
+
+        The default has nothing to remove.
+        """
+        del older_than
+        return 0
+
     def after_fork(self) -> None:
         """Drop what must not cross a fork (sockets, locks, event loops). Called in the child. The default closes."""
         self.close()

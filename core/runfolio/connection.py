@@ -128,7 +128,7 @@ class Connection:
 
         with self._lock:
             if self._index is None:
-                self._index = Index(self.backend, cache=self._cache, environment=self.environment)
+                self._index = Index(self.backend, cache=self._cache, environment=self.environment, clock=self.raw.now)
             return self._index
 
     def after_fork(self) -> None:

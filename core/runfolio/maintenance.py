@@ -109,8 +109,7 @@ def gc(connection: Connection, *, dry_run: bool) -> UpkeepReport:
     from runfolio.index.sweeping import sweep  # noqa: PLC0415 (loads pyarrow)
 
     connection.open()
-    temporaries = getattr(connection.raw, "sweep", None)
-    found = sweep(connection.index, dry_run=dry_run, temporaries=temporaries)
+    found = sweep(connection.index, dry_run=dry_run, temporaries=connection.raw.sweep)
     figures = {
         "left by deleted runs": len(found.leftovers),
         "kept, because an asset names them": len(found.pinned),

@@ -69,9 +69,9 @@ def leaves(kind: pa.DataType, path: str) -> list[str]:
 
 def _encodings() -> tuple[list[str], dict[str, str]]:
     paths = [leaf for field in CHECKPOINT for leaf in leaves(field.type, field.name)]
-    special: dict[str, str] = dict.fromkeys(_DELTA_INTS, "DELTA_BINARY_PACKED") | dict.fromkeys(
-        _SPLIT, "BYTE_STREAM_SPLIT"
-    )
+    special: dict[str, str] = {}
+    special.update(dict.fromkeys(_DELTA_INTS, "DELTA_BINARY_PACKED"))
+    special.update(dict.fromkeys(_SPLIT, "BYTE_STREAM_SPLIT"))
     return [path for path in paths if path not in special and path not in _PLAIN], special
 
 

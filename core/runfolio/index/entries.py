@@ -55,7 +55,7 @@ def read(key: str, data: bytes) -> Entry | None:
     kind, body = found.get("kind"), found.get("body")
     if kind != name.kind or not isinstance(body, dict) or body.get("run") != name.run_id or not check(kind, body):
         return None
-    return Entry(key, kind, name.run_id, body)
+    return Entry(key, name.kind, name.run_id, body)
 
 
 def check(kind: object, document: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from runfolio.index.encoding import encode
 from runfolio.index.entries import apply_all, short_name
 from runfolio.index.layers import ID, overlay, with_ids
 from runfolio.index.state import ROUNDS
-from runfolio.index.tail import unheld
+from runfolio.index.tail import EntryReader, unheld
 from runfolio.index.view import read_rows
 from runfolio.store.created import create_parquet
 from runfolio.store.documents import FORMAT
@@ -89,19 +89,21 @@ def fold(index: Index, *, threshold: int | None = None, force: bool = False) -> 
         StorageError: the storage failed.
     """
     long = 1 if force else index.threshold if threshold is None else threshold
+    # Its own reader: a view may be made in another thread meanwhile.
+    entries = EntryReader(index.backend, index.environment.gather)
     for _ in range(ROUNDS):
-        report = _fold_once(index, long, force=force)
+        report = _fold_once(index, entries, long, force=force)
         if report is not None:
             return report
     raise TransientStorageError("Other folds were quicker again and again: try later", key=layout.LOG, operation="fold")
 
 
-def _fold_once(index: Index, threshold: int, *, force: bool) -> FoldReport | None:
+def _fold_once(index: Index, entries: EntryReader, threshold: int, *, force: bool) -> FoldReport | None:
     """One attempt; None when an entry was gone and everything starts again."""
     # Fold 1: LIST log/; fresh advice is followed.
     log = list(index.backend.list(layout.LOG))
     index.clock.observe(log)
-    keys = index.entries.entry_keys(log)
+    keys = entries.entry_keys(log)
     if len(keys) < threshold:
         return FoldReport("short")
     if not force and _under_way(index, log):
@@ -116,7 +118,7 @@ def _fold_once(index: Index, threshold: int, *, force: bool) -> FoldReport | Non
     advice = {"format": FORMAT, "wid": index.environment.token()}
     index.backend.put(layout.FOLD_ADVICE, encode_document(advice))
     # Fold 4: get what is new; something gone means that another fold went ahead.
-    tail = index.entries.get(unheld(keys, state.held))
+    tail = entries.get(unheld(keys, state.held))
     if tail is None:
         return None
     if not tail.entries and not (force and state.held):

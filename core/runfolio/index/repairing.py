@@ -19,6 +19,7 @@ from runfolio.index.row import join
 from runfolio.index.scanning import covered_segments, scan
 from runfolio.index.schema import CHECKPOINT
 from runfolio.index.state import ROUNDS, State
+from runfolio.index.tail import EntryReader
 from runfolio.index.view import read_rows
 
 if TYPE_CHECKING:
@@ -114,10 +115,11 @@ def _join_and_create(
     index: Index, scanned: pa.Table, since: int, before: State | None, report: RepairReport, *, dry_run: bool
 ) -> pa.Table:
     unreadable = list(report.unreadable)
+    entries = EntryReader(index.backend, index.environment.gather)  # its own: a view may be made meanwhile
     for _ in range(ROUNDS):
         # Repair 3: LIST log/, get the newest checkpoint and all entries; one gone, list again.
         log = list(index.backend.list(layout.LOG))
-        keys = index.entries.entry_keys(log)
+        keys = entries.entry_keys(log)
         newest = index.reader.list()
         seq = layout.sequence_of(newest[0].key) if newest else 0
         # A checkpoint that was there before the scan says nothing that the folders do not say: it may be damaged.
@@ -126,7 +128,7 @@ def _join_and_create(
             raise IndexDamagedError(
                 f"Checkpoint {seq} was written during the repair and cannot be read", key=layout.INDEX
             )
-        tail = index.entries.get(keys)
+        tail = entries.get(keys)
         if tail is None:
             continue
         report.unreadable = [*unreadable, *tail.unreadable]

@@ -8,6 +8,7 @@ from runfolio.backend import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from runfolio.backend import Capabilities, ObjectInfo, Progress
@@ -62,6 +63,12 @@ class WrappedBackend(Backend):
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self.inner.get_file(key, path, progress)
+
+    def now(self) -> datetime | None:  # noqa: D102 (docstring inherited)
+        return self.inner.now()
+
+    def sweep(self, older_than: float = 86400.0) -> int:  # noqa: D102 (docstring inherited)
+        return self.inner.sweep(older_than)
 
     def after_fork(self) -> None:  # noqa: D102 (docstring inherited)
         self.inner.after_fork()

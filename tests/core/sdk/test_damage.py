@@ -1,4 +1,7 @@
-"""A store or journal that is damaged, newer, full or read-only: a clear error or a defined result, and nothing stored is lost."""
+"""A store or journal that is damaged, newer, full or read-only.
+
+Each gives a clear error or a defined result, and nothing stored is lost.
+"""
 
 from __future__ import annotations
 

@@ -93,8 +93,7 @@ def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: 
 def test_the_next_run_sends_what_a_killed_one_left(script: Script, history: rf.History) -> None:
     script(f"{LOGGER}\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     with history.start_run() as run:
-        (thread,) = [one for one in threading.enumerate() if one.name == "runfolio-sync"] or [None]
-        if thread is not None:
+        for thread in [one for one in threading.enumerate() if one.name == "runfolio-sync"]:
             thread.join(60)
     (killed,) = [one for one in history.runs() if one.id != run.id]
     assert killed.status == "Failed"
@@ -172,7 +171,6 @@ def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History) 
 
 
 def test_threads_log_to_one_run(history: rf.History) -> None:
-    import threading
 
     with history.start_run() as run:
         threads = [

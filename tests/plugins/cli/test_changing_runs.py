@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -220,11 +219,3 @@ def test_store_gc_deletes_only_when_told(invoke: Invoke, own: Filled) -> None:
     assert json.loads(invoke("store", "gc", "--delete", "--store", str(own.folder), "-o", "json").stdout)["ok"] is True
     assert not left.exists()
     assert len(listed(invoke, own)) == 3
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="platform: needs a user whom permissions bind")
-def test_a_read_only_folder_can_be_read(invoke: Invoke, own: Filled) -> None:
-    for path in [own.folder, *own.folder.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    assert len(listed(invoke, own)) == 4
-    assert invoke("edit", "#1", "--note", "x", *own.at, code=1).stderr.startswith("Error: ")

@@ -19,6 +19,7 @@ from runfolio_plugins.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from runfolio.records import Record
     from runfolio_plugins.cli.plain import Plain
     from runfolio_plugins.cli.tables import Table
 
@@ -106,7 +107,7 @@ def list_runs(
             note(f"no {what} {of}{chosen} in {history.url}")
 
 
-def _picked(records: list, columns: tuple[str, ...]) -> list[object]:  # type: ignore[type-arg]
+def _picked(records: list[Record], columns: tuple[str, ...]) -> list[object]:
     from runfolio_plugins.cli.columns import pick  # noqa: PLC0415 (a parser, only when columns are chosen)
 
     return list(pick(records, ", ".join(columns)))

@@ -47,12 +47,14 @@ def prepare(package: str, folder: Path) -> Environment:
     ready = venv / "ready"
     if not ready.exists():
         _run([sys.executable, "-m", "venv", "--clear", str(venv)])
-    wanted = [str(_copy_of_checkout()), *OURS_ALSO] if package == OURS else [package]
     stamp = _state_of_checkout() if package == OURS else package
     if not ready.exists() or ready.read_text(encoding="utf-8") != stamp:
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
-        if package == OURS:  # the same version with other contents: pip would leave the old ones
-            _run([str(python), "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", wanted[0]])
+        with tempfile.TemporaryDirectory(prefix="runfolio-wheel-") as wheels:
+            wanted = [str(_wheel(Path(wheels))), *OURS_ALSO] if package == OURS else [package]
+            install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*install, *wanted])
+            if package == OURS:  # the same version with other contents: pip would leave the old ones
+                _run([*install, "--force-reinstall", "--no-deps", wanted[0]])
         ready.write_text(stamp, encoding="utf-8")
     asking = f"from importlib.metadata import version; print(version({package!r}))"
     return Environment(python, _run([str(python), "-c", asking]).strip())
@@ -67,9 +69,8 @@ def _state_of_checkout() -> str:
     return digest.hexdigest()
 
 
-def _copy_of_checkout() -> Path:
-    """A wheel, so that building leaves nothing behind in the checkout."""
-    target = Path(tempfile.mkdtemp(prefix="runfolio-wheel-"))
+def _wheel(target: Path) -> Path:
+    """Build this checkout. As a wheel, so that nothing is left behind in it."""
     _run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(CHECKOUT)])
     (wheel,) = target.glob("*.whl")
     return wheel

@@ -30,21 +30,31 @@ class ActiveRun(Run):
     Safe to use from several threads, and after a fork (the child writes as a writer of its own). Used as a context
     manager, it ends as Completed, or as Failed when the block raises. Storage trouble never raises here: it is
     retried, kept in the local journal, and said once; a wrong *call* raises at once.
-
-    Attributes:
-        params: what went in. ``params.update(lr=0.1, optimizer={"name": "adam"})``.
-        summary: what came out besides metrics. ``summary["best_epoch"] = 7``.
-        tags: words to find the run by. ``tags.add("sota")``.
     """
 
     def __init__(self, history: History, recorder: Recorder) -> None:
         super().__init__(history, recorder.run_id)
         self._recorder = recorder
-        self.params = Params(recorder.note, recorder.start.get("params"), recorder.redact_param)
-        self.summary = Summary(recorder.note)
-        self.tags = Tags(recorder.edit, dict.fromkeys(recorder.start.get("tags", ()), True))
+        self._params = Params(recorder.note, recorder.start.get("params"), recorder.redact_param)
+        self._summary = Summary(recorder.note)
+        self._tags = Tags(recorder.edit, dict.fromkeys(recorder.start.get("tags", ()), True))
         # The journal's own method in place of ours: one call less in a training loop.
         vars(self)["log"] = recorder.journal.log
+
+    @property
+    def params(self) -> Params:
+        """What went in: ``params.update(lr=0.1, optimizer={"name": "adam"})``. Each is set once."""
+        return self._params
+
+    @property
+    def summary(self) -> Summary:
+        """What came out besides metrics: ``summary["best_epoch"] = 7``."""
+        return self._summary
+
+    @property
+    def tags(self) -> Tags:
+        """Words to find the run by: ``tags.add("sota")``."""
+        return self._tags
 
     def log(self, name: str | Mapping[str, Any], value: object = MISSING, step: int | None = None) -> Pending:
         """Log a metric: a number, bool, str, or a list or 1-D array of them; or a mapping of several at one step.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 RUN_ID: Final = "RUNFOLIO_RUN_ID"
 """Environment variable of a tracked script and its children: the run they belong to."""
+_WORKERS_RUN_ID: Final = "RUNFOLIO_WORKERS_RUN_ID"
+"""The same for workers of `multiprocessing` only: the run that `get_logger` started in their parent."""
 
 _lock: Final = threading.RLock()
 _runs: list[ActiveRun] = []
@@ -54,7 +56,7 @@ def get_logger() -> ActiveRun:
         run = current_run()
         if run is not None:
             return run
-        tracked = os.environ.get(RUN_ID)
+        tracked = os.environ.get(RUN_ID) or (os.environ.get(_WORKERS_RUN_ID) if _is_worker() else None)
         if tracked:
             run = _history().attach(tracked, writer="script")
         else:
@@ -64,6 +66,7 @@ def get_logger() -> ActiveRun:
             print(  # noqa: T201 (the one line that says where the data goes)
                 f"runfolio: logging to run {run.id}{f' (#{number})' if number else ''} in {where}", file=sys.stderr
             )
+            os.environ[_WORKERS_RUN_ID] = run.id
         _runs.append(run)
         _Ending(run).install()
         return run
@@ -154,6 +157,12 @@ def _history(store: str | None = None) -> History:
         return _histories[store]
 
 
+def _is_worker() -> bool:
+    """Whether this process was started by `multiprocessing`."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
+
+
 def _script() -> dict[str, Any]:
     """Script and arguments of this process, as the record names them."""
     main = sys.modules.get("__main__")
@@ -171,6 +180,9 @@ class _Ending:
 
     def install(self) -> None:
         atexit.register(self.at_exit)
+        if _is_worker():
+            # Workers leave by os._exit: this is the one door they pass.
+            sys.modules["multiprocessing.util"].Finalize(None, self.at_exit, exitpriority=10)
         if threading.current_thread() is not threading.main_thread():
             return
         self.excepthook = sys.excepthook
@@ -201,6 +213,8 @@ class _Ending:
             return
         status, reason, code, text = self.failure or ("Completed", None, None, None)
         self.run.finish(status, reason=reason, exit_code=code, traceback=text)
+        if os.environ.get(_WORKERS_RUN_ID) == self.run.id and not _is_worker():
+            del os.environ[_WORKERS_RUN_ID]
         if code == _INTERRUPTED:
             _mark_interrupted()
 

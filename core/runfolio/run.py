@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,16 @@ class Run:
     def name(self) -> str | None:
         """The name people gave it."""
         return self.record.name
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What went in: flat, with dotted names, each value in its kind."""
+        return self.record.params
+
+    @property
+    def tags(self) -> Collection[str]:
+        """The words to find it by."""
+        return self.record.tags
 
     @property
     def arguments(self) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from runfolio.errors import FormatError, IndexDamagedError
 from runfolio.index.schema import CHECKPOINT
+from runfolio.rows.owned import owned
 
 FORMAT: Final = 1
 KEYS: Final = "runfolio."
@@ -116,7 +117,7 @@ def load(data: bytes, key: str) -> Checkpoint:
         begin, value = _checksum(data)
         if data[begin : begin + len(_BLANK)] != value:
             raise ValueError("the checksum differs")  # noqa: TRY301 (one message for all damage)
-        file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=True)
+        file = pq.ParquetFile(pa.BufferReader(owned(data)), pre_buffer=True)
         metadata = _metadata(file.metadata.metadata)
         table = file.read()
         version = int(metadata["format"])

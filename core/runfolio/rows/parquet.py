@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from runfolio.errors import FormatError
+from runfolio.rows.owned import owned
 from runfolio.rows.schema import SCHEMA, Finisher, Owner, Sorted, sort
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def decode(data: bytes | pa.Buffer, *, key: str = "") -> pa.Table:
         FormatError: it is damaged, or no file of rows.
     """
     try:
-        with pq.ParquetFile(pa.BufferReader(data), read_dictionary=_WORDS) as file:
+        with pq.ParquetFile(pa.BufferReader(owned(data)), read_dictionary=_WORDS) as file:
             return conform(file.read(), key)
     except KeyError as error:
         raise FormatError(f"{key or 'This file'} is no file of rows: it lacks the column {error}", key=key) from error

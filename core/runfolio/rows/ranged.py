@@ -88,8 +88,9 @@ class Footer:
             return SCHEMA.empty_table()
         parts = [*self._parts, *(self._fetch(get, stretch) for stretch in _stretches(groups))]
         try:
-            with pq.ParquetFile(_Parts(self.size, parts), metadata=self.metadata) as file:
-                table = conform(file.read_row_groups(groups), self.key)
+            # Without threads: they could outlive the interpreter, which they need for this file object.
+            with pq.ParquetFile(_Parts(self.size, parts), metadata=self.metadata, pre_buffer=False) as file:
+                table = conform(file.read_row_groups(groups, use_threads=False), self.key)
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, FormatError):
                 raise

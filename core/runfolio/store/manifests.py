@@ -65,8 +65,10 @@ def decode_manifest(data: bytes, key: str) -> list[dict[str, Any]]:
     import pyarrow as pa  # noqa: PLC0415 (loaded on use)
     import pyarrow.parquet as pq  # noqa: PLC0415 (loaded on use)
 
+    from runfolio.rows.owned import owned  # noqa: PLC0415 (loaded on use)
+
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.read_table(pa.BufferReader(owned(data)))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FormatError(f"The manifest {key} is damaged", key=key) from error
     version = (table.schema.metadata or {}).get(b"runfolio.format", b"1")

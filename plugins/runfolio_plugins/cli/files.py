@@ -52,7 +52,7 @@ def find_paths(run: Run, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _missing(run: Run, name: str, files: list[Artifact], several: list[Artifact]) -> str:
+def _missing(run: Run, name: str, files: Sequence[Artifact], several: Sequence[Artifact]) -> str:
     if several:
         paths = ", ".join(one.path for one in several[:10])
         return f"{name!r} fits several files of run {run.id}: {paths}. Give the whole path"

@@ -149,9 +149,12 @@ def test_a_forked_child_writes_as_its_own_writer(script: Script, history: rf.His
     assert len(set(run.metrics().column("writer").to_pylist())) == 2
 
 
-def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History) -> None:
-    done = script("""
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History, method: str) -> None:
+    done = script(
+        """
         import multiprocessing
+        import sys
         import runfolio as rf
 
         def work(number):
@@ -160,18 +163,22 @@ def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History) 
 
         if __name__ == "__main__":
             run = rf.get_logger()
-            with multiprocessing.get_context("fork").Pool(3) as pool:
+            with multiprocessing.get_context(sys.argv[1]).Pool(3) as pool:
                 assert sorted(pool.map(work, range(20), chunksize=1)) == list(range(20))
+                pool.close()
+                pool.join()
             run.log("after", 1)
-    """)
+    """,
+        method,
+    )
     assert done.returncode == 0, done.stderr
     run = history.last()
     assert sorted(run.metric("work").values()) == list(range(20))
     assert run.metric("after").values() == [1]
+    assert len(history.runs()) == 1
 
 
 def test_threads_log_to_one_run(history: rf.History) -> None:
-
     with history.start_run() as run:
         threads = [
             threading.Thread(target=lambda name=name: [run.log(name, float(i)) for i in range(500)] and None)

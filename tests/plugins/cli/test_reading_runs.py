@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import pytest
 from click.testing import Result
 
+import runfolio
+
 Invoke = Callable[..., Result]
 KEYS = [
     "arguments",
@@ -326,3 +328,18 @@ def test_reading_where_no_store_is_names_the_path_and_makes_nothing(invoke: Invo
 
 def test_an_unknown_scheme_is_an_error(invoke: Invoke) -> None:
     assert "nosuch" in invoke("list", "--store", "nosuch://x/y", code=1).stderr
+
+
+def test_a_running_run_has_no_duration_and_says_why_it_has_no_files(invoke: Invoke, tmp_path: Path) -> None:
+    at = ["--store", str(tmp_path / "store")]
+    with runfolio.open_history(tmp_path / "store", project="demo") as history:
+        run = history.start_run(system_metrics=False)
+        run.log("loss", 0.5)
+        assert run.flush(60)
+        record = json.loads(invoke("info", run.id, *at).stdout)
+        assert (record["status"], record["duration"], record["end_time_utc"]) == ("Running", None, None)
+        missing = invoke("info", run.id, "-a", "driver_log", *at, code=1).stderr
+        assert "it is Running" in missing
+        table = invoke("list", "--project", "demo", *at).stdout
+        assert table.splitlines()[2].endswith("Running")
+        run.finish()

@@ -354,7 +354,7 @@ class Recorder:
         """Send what dead local writers of this run left."""
         if self.mode != "online":
             return 0
-        return len(sync_journals(self.history, run_id=self.run_id).completed)
+        return len(sync_journals(self.history, run_id=self.run_id, spared=self.journal.folder).completed)
 
     def child_environment(self) -> dict[str, str]:
         """Environment for a child process that is to write to this run."""

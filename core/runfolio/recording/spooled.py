@@ -65,14 +65,14 @@ def sync(history: History) -> SyncReport:
     return sync_journals(history)
 
 
-def sync_journals(history: History, run_id: str | None = None) -> SyncReport:
-    """Send the journals of dead processes, those of one run or all."""
+def sync_journals(history: History, run_id: str | None = None, spared: Path | None = None) -> SyncReport:
+    """Send the journals of dead processes, those of one run or all, except one that is known to be alive."""
     report = SyncReport()
     for root in dict.fromkeys(spool_candidates(history.settings)):
         spool = Spool(root)
         wanted = spool.folder(run_id, "").name if run_id is not None else ""
         for folder in spool.journals():
-            if folder.name.startswith(wanted):
+            if folder.name.startswith(wanted) and folder != spared:
                 _consider(history, folder, run_id, report)
     return report
 

@@ -103,7 +103,8 @@ def _fold_once(index: Index, entries: EntryReader, threshold: int, *, force: boo
     # Fold 1: LIST log/; fresh advice is followed.
     log = list(index.backend.list(layout.LOG))
     index.clock.observe(log)
-    keys = entries.entry_keys(log)
+    # Names are taken apart only when there are enough of them: every run looks here at its end.
+    keys = entries.entry_keys(log) if len(log) >= threshold else []
     if len(keys) < threshold:
         return FoldReport("short")
     if not force and _under_way(index, log):

@@ -139,7 +139,6 @@ class _Launch:
             self.run,
             root,
             folders=self.located.capture,
-            limit=self.located.settings.artifact_limit,
             baseline=copy.baseline if copy is not None else None,
             known=known,
         )

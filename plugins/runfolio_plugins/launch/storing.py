@@ -53,7 +53,6 @@ class Capturer:
         run: the run.
         root: the folder that it executes in.
         folders: captured besides `outputs`.
-        limit: largest file in bytes; 0 for none.
         baseline: the working copy as it began.
         known: files that are not the run's, as they were.
     """
@@ -64,14 +63,12 @@ class Capturer:
         root: Path,
         *,
         folders: Sequence[str] = (),
-        limit: int = 0,
         baseline: Mapping[str, tuple[int, int]] | None = None,
         known: Mapping[str, State] | None = None,
     ) -> None:
         self._run = run
         self._root = root
         self._folders = folders
-        self._limit = limit
         self._baseline = baseline or {}
         self._known: dict[str, State] = dict(known or {})
         self._lock = threading.Lock()

@@ -19,6 +19,8 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
+from figures import Figure
+
 if TYPE_CHECKING:
     from runfolio.journal.spooled_run import SpooledRun
     from runfolio.journal.writer import JournalWriter
@@ -27,24 +29,6 @@ CALLS = 1_000_000
 FLUSHES = 10
 PERIOD = 0.1
 """Seconds between two flushes: far more often than in earnest."""
-
-
-class Figure(NamedTuple):
-    """One row of the report."""
-
-    what: str
-    measured: float
-    budget: float
-    unit: str = "x"
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is within its budget."""
-        return self.measured <= self.budget
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.ok else "missed"
-        return f"{self.what:<72} {self.measured:>8.2f}{self.unit}  budget {self.budget:g}{self.unit}  {verdict}"
 
 
 class Spread(NamedTuple):

@@ -12,15 +12,16 @@ import tempfile
 import time
 from pathlib import Path
 
-import runfolio as rf
 from figures import Figure
+
+import runfolio as rf
 
 RUNS = """
 import sys
 import runfolio as rf
 from runfolio.plugins import Plugins
 store, runs = sys.argv[1], int(sys.argv[2])
-history = rf.open_history(store, project="p", plugins=Plugins(disabled=["system_metrics", "launch", "cli", "azureml_compat"]))
+history = rf.open_history(store, project="p", plugins=Plugins(enabled=["builtin_backends"]))
 with history.start_run(system_metrics=False):  # loads everything
     pass
 print("ready", flush=True); sys.stdin.readline()
@@ -49,7 +50,10 @@ def together(code: str, store: str, processes: int, runs: int) -> tuple[float, l
     """Start the processes, let them loose at one moment, and return the seconds until the last one is done."""
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code, store, str(runs), str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, store, str(runs), str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(processes)
     ]

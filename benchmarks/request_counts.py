@@ -6,11 +6,13 @@ Run it alone: ``python benchmarks/request_counts.py``.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import runfolio as rf
 from figures import Figure
+
+import runfolio as rf
 from runfolio.hookspecs import RegisterBackend, hookimpl
 from runfolio.plugins import Plugins
 from runfolio.store.pacing import Pacing
@@ -52,52 +54,48 @@ def count(act: Callable[[], object]) -> int:
 def opened() -> rf.History:
     """A history on a connection of its own."""
     COUNTED.counting = None
-    plugins = Plugins(disabled=["system_metrics", "launch", "cli", "azureml_compat"], extra=[COUNTED])
+    plugins = Plugins(enabled=["builtin_backends"], extra=[COUNTED])
     return rf.open_history("counted://requests", project="p", plugins=plugins)
 
 
-def writing() -> list[Figure]:
+def writing() -> Iterator[Figure]:
     """Start, flush, edit and end. Cold is a connection that was never used: it reads ``runfolio.json`` too."""
-    figures = []
     opened().start_run().finish()  # the store exists
     history = opened()
     for state in ("cold", "warm"):
         runs: list[rf.ActiveRun] = []
-        figures.append(Figure(f"start, {state}", count(lambda: runs.append(history.start_run())), 4, ""))
+        yield Figure(f"start, {state}", count(partial(_append, runs, history)), 4, "")
         run = runs[0]
         run.log("loss", 0.5, step=1)
-        figures.append(Figure(f"flush, {state}", count(lambda: run.flush(60)), 1, ""))
-        figures.append(Figure(f"end without files, {state}", count(run.finish), 6, ""))
+        yield Figure(f"flush, {state}", count(partial(run.flush, 60)), 1, "")
+        yield Figure(f"end without files, {state}", count(run.finish), 6, "")
     history = opened()
     for state in ("cold", "warm"):
-        figures.append(Figure(f"edit, {state}", count(lambda: rf.Run(history, run.id).edit(name="x")), 3, ""))
-    return figures
+        yield Figure(f"edit, {state}", count(partial(rf.Run(history, run.id).edit, name="x")), 3, "")
 
 
-def reading() -> list[Figure]:
-    """List, open, read one curve. Each on a connection of its own."""
+def _append(runs: list[rf.ActiveRun], history: rf.History) -> None:
+    runs.append(history.start_run())
+
+
+def reading() -> Iterator[Figure]:
+    """List, open, read one curve: each on a connection of its own, then once more on the same."""
     history = opened()
     for _ in range(5):
         with history.start_run() as run:
             for step in range(1000):
                 run.log("loss", step / 7, step=step)
     entries = sum(1 for _ in MemoryBackend("memory://requests").list("log/"))
-    figures = []
+    history = opened()
+    cold, warm = count(history.runs().ids), count(history.runs().ids)
+    yield Figure("list, cold, beside its unfolded entries", cold - entries, 4, "")
+    yield Figure("list, warm", warm, 4, "")
+    history = opened()
     for state in ("cold", "warm"):
-        if state == "cold":
-            history = opened()
-        listed = count(lambda: len(history.runs())) - (entries if state == "cold" else 0)
-        figures.append(Figure(f"list, {state}, beside its unfolded entries", listed, 4, ""))
+        yield Figure(f"open a run, {state}", count(rf.Run(history, run.id).refresh), 5, "")
+    history = opened()
     for state in ("cold", "warm"):
-        if state == "cold":
-            history = opened()
-        figures.append(Figure(f"open a run, {state}", count(lambda: history.run(run.id).record), 5, ""))
-    for state in ("cold", "warm"):
-        if state == "cold":
-            history = opened()
-        curve = rf.Run(history, run.id).metric("loss")
-        figures.append(Figure(f"one curve, {state}", count(curve.to_arrow), 3, ""))
-    return figures
+        yield Figure(f"one curve, {state}", count(rf.Run(history, run.id).metric("loss").to_arrow), 3, "")
 
 
 def day() -> list[Figure]:

@@ -15,7 +15,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, time_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from figures import Figure
 
 if TYPE_CHECKING:
     from runfolio._platform import FileLock
@@ -24,24 +26,6 @@ if TYPE_CHECKING:
 POINTS = 1_000_000
 BULK = 10_000_000
 NAMES = 10
-
-
-class Figure(NamedTuple):
-    """One row of the report."""
-
-    what: str
-    measured: float
-    budget: float
-    unit: str = "x"
-
-    @property
-    def ok(self) -> bool:
-        """Whether it is within its budget."""
-        return self.measured <= self.budget
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.ok else "missed"
-        return f"{self.what:<72} {self.measured:>8.2f}{self.unit}  budget {self.budget:g}{self.unit}  {verdict}"
 
 
 def _journal(folder: Path) -> tuple[JournalWriter, FileLock]:

@@ -41,14 +41,10 @@ class _Metric:
         self.count += later.count
         self.kind, self.last, self.last_step = later.kind, later.last, later.last_step
         self.truncated = later.truncated
-        self.widen(later)
-
-    def widen(self, other: _Metric) -> None:
-        """Take in the extremes of another one. Of equal ones the earlier stays."""
-        if other.low is not None and (self.low is None or other.low < self.low):
-            self.low, self.low_step = other.low, other.low_step
-        if other.high is not None and (self.high is None or other.high > self.high):
-            self.high, self.high_step = other.high, other.high_step
+        if later.low is not None and (self.low is None or later.low < self.low):
+            self.low, self.low_step = later.low, later.low_step
+        if later.high is not None and (self.high is None or later.high > self.high):
+            self.high, self.high_step = later.high, later.high_step
 
     def to_dict(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -63,18 +59,6 @@ class _Metric:
             found |= {"min": self._shown(self.low), "max": self._shown(self.high)}
             found |= {"min_step": self.low_step, "max_step": self.high_step}
         return found
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> _Metric:
-        last = found["last"]
-        metric = cls(found["kind"], found["count"], last, found["last_step"], found.get("truncated"))
-        if "min" in found:
-            metric.low, metric.low_step = found["min"], found["min_step"]
-            metric.high, metric.high_step = found["max"], found["max_step"]
-        elif metric.count == 1 and isinstance(last, (int, float)) and _finite(last):
-            metric.low = metric.high = last
-            metric.low_step = metric.high_step = metric.last_step
-        return metric
 
     def _shown(self, number: float) -> float:
         """An extreme as ints were logged, where they were."""
@@ -113,36 +97,8 @@ class Summaries:
         """Name to summary, by name."""
         return {name: self._metrics[name].to_dict() for name in sorted(self._metrics)}
 
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Mapping[str, Any]]) -> Summaries:
-        """Go on from what `to_dict` gave."""
-        summaries = cls()
-        summaries._metrics = {name: _Metric.from_dict(one) for name, one in found.items()}
-        return summaries
-
     def __len__(self) -> int:
         return len(self._metrics)
-
-
-def merge(writers: Iterable[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Return the summaries of several writers as those of one run, for display.
-
-    The last value is the one with the greatest step; of equal ones, that of the writer that comes first.
-    """
-    merged: dict[str, _Metric] = {}
-    for one in writers:
-        for name, found in one.items():
-            metric = _Metric.from_dict(found)
-            have = merged.setdefault(name, metric)
-            if have is metric:
-                continue
-            if metric.last_step > have.last_step:
-                have.kind, have.last, have.last_step, have.truncated = (
-                    metric.kind, metric.last, metric.last_step, metric.truncated
-                )  # fmt: skip
-            have.count += metric.count
-            have.widen(metric)
-    return {name: merged[name].to_dict() for name in sorted(merged)}
 
 
 def _one_series(batch: pa.RecordBatch) -> _Metric | None:

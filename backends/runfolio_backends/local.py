@@ -1,11 +1,10 @@
 """A store in a folder of this machine, or of a network share that behaves like one.
 
-Nothing is ever written under its own name: bytes go to a temporary file in the same folder, which is then renamed (`put`) or hard
-linked (`create`) to the key. So a reader sees a whole object or none, whenever a writer is killed.
+Nothing is ever written under its own name: bytes go to a temporary file in the same folder, which is then renamed
+(`put`) or hard linked (`create`) to the key. So a reader sees a whole object or none, whenever a writer is killed.
 """
 
 # This room is system calls: os is what they are called, and pathlib would cost more than some of them.
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import os
@@ -33,8 +32,8 @@ class LocalBackend(Backend):
     Args:
         url: the folder, as a path or a ``file://`` (or ``local://``) URL. It is created by the first write.
         fsync: wait until each object is on the disk itself, so that it survives a loss of power.
-        single_writer: accept a file system that can create nothing exclusively (neither hard links nor an exclusive rename). The
-            caller promises that one process at a time writes to the store.
+        single_writer: accept a file system that can create nothing exclusively (neither hard links nor an exclusive
+            rename). The caller promises that one process at a time writes to the store.
 
     Raises:
         ConfigurationError: the URL names another host, or no folder.
@@ -72,7 +71,8 @@ class LocalBackend(Backend):
                 size = os.fstat(descriptor).st_size
                 first, after, _ = slice(start, end).indices(size)
                 file.seek(first)
-                # Without a range the file is read to its end, whatever its size was a moment ago: some file systems lie about it.
+                # Without a range the file is read to its end, whatever its size was a moment ago: some file systems lie
+                # about it.
                 return file.read() if start is None and end is None else file.read(max(0, after - first))
 
     def put(self, key: str, data: bytes) -> None:  # noqa: D102 (docstring inherited)

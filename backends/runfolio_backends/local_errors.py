@@ -1,7 +1,6 @@
 """What the operating system's error numbers mean for a local store."""
 
 # This room is system calls: os is what they are called, and pathlib would cost more than some of them.
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import errno

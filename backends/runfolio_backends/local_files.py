@@ -1,7 +1,6 @@
 """Temporary files, and how they become objects: renamed, linked, copied, swept."""
 
 # This room is system calls: os is what they are called, and pathlib would cost more than some of them.
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import contextlib
@@ -13,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TYPE_CHECKING
 
-from runfolio.backend import Progress
 from runfolio.errors import StorageError
 from runfolio_backends.local_errors import NAME
 from runfolio_backends.local_rename import rename_exclusively
+
+if TYPE_CHECKING:
+    from runfolio.backend import Progress
 
 _TEMPORARY: Final = re.compile(r"\.rf~[0-9a-f]{16}~")
 _CHUNK: Final = 8 * 1024 * 1024
@@ -81,8 +82,17 @@ def _open_temporary(folder: str) -> tuple[str, BinaryIO]:
             if not left:
                 raise
             with contextlib.suppress(FileNotFoundError):
-                os.makedirs(folder, exist_ok=True)
+                _make_folders(folder)
     raise AssertionError("unreachable: the last try raises")
+
+
+def _make_folders(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileExistsError:
+        # `makedirs` met the folder, and when it looked again another process had just deleted it: the next try makes it.
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise
 
 
 def publish_new(temporary: str, path: str, *, single_writer: bool) -> None:

@@ -1,7 +1,6 @@
 """Listing a folder tree in the order of the keys' UTF-8 bytes, reading no more of it than is asked for."""
 
 # This room is system calls: os is what they are called, and pathlib would cost more than some of them.
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import heapq
@@ -50,14 +49,15 @@ def _below(folder: str, prefix: str, start_after: str, *, few: bool) -> Iterator
 
 def _entries(folder: str, prefix: str, start_after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield the entries that may hold keys after `start_after`, unsorted. A folder's name carries its slash, so that it sorts
-    like the keys below it: ``a-b`` before ``a/x`` before ``a0``."""
+    like the keys below it: ``a-b`` before ``a/x`` before ``a0``.
+    """
     try:
         scan = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
     with scan:
         for entry in scan:
-            if is_temporary(entry.name) or not entry.name.isprintable() and not _is_text(entry.name):
+            if is_temporary(entry.name) or (not entry.name.isprintable() and not _is_text(entry.name)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 below = f"{prefix}{entry.name}/"
@@ -77,8 +77,8 @@ def _is_text(name: str) -> bool:
 
 
 def _in_order(entries: Iterable[tuple[str, os.DirEntry[str]]], *, few: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    # Python orders str by code point, which is the order of the UTF-8 bytes. A file system that is written to while it is read may
-    # show an entry twice: the mapping keeps one.
+    # Python orders str by code point, which is the order of the UTF-8 bytes. A file system that is written to while it
+    # is read may show an entry twice: the mapping keeps one.
     by_name = dict(entries)
     if not few:
         for name in sorted(by_name):

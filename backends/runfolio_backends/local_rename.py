@@ -1,7 +1,6 @@
 """A rename that refuses to replace anything, for file systems without hard links. Python has no call for it."""
 
 # This room is system calls: os is what they are called, and pathlib would cost more than some of them.
-# ruff: noqa: PTH
 from __future__ import annotations
 
 import errno

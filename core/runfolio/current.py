@@ -61,11 +61,7 @@ def get_logger() -> ActiveRun:
             run = _history().attach(tracked, writer="script")
         else:
             run = _history().start_run(**_script())
-            number = run.record.run_number
-            where = f"{run._history.url}"  # noqa: SLF001 (the same subject)
-            print(  # noqa: T201 (the one line that says where the data goes)
-                f"runfolio: logging to run {run.id}{f' (#{number})' if number else ''} in {where}", file=sys.stderr
-            )
+            _say_where(run)
             os.environ[_WORKERS_RUN_ID] = run.id
         _runs.append(run)
         _Ending(run).install()
@@ -155,6 +151,15 @@ def _history(store: str | None = None) -> History:
         if store not in _histories:
             _histories[store] = open_history(store)
         return _histories[store]
+
+
+def _say_where(run: ActiveRun) -> None:
+    """Print the one line that says where the data goes."""
+    number = f" (#{run.number})" if run.number else ""
+    history = run._history  # noqa: SLF001 (the same subject)
+    mode = history.settings.mode
+    where = {"offline": "the local spool, until `runfolio sync`", "disabled": "no store: recording is off"}
+    print(f"runfolio: logging to run {run.id}{number} in {where.get(mode, history.url)}", file=sys.stderr)  # noqa: T201 (said on purpose)
 
 
 def _is_worker() -> bool:

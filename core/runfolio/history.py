@@ -375,7 +375,7 @@ class History:
 
         wanted = None if names is None else list(names)
         chosen = [self.run(one) for one in runs]
-        calls = [partial(run._rows, wanted, max_points=max_points) for run in chosen]  # noqa: SLF001
+        calls = [partial(run._rows, wanted, max_points=max_points) for run in chosen]  # noqa: SLF001 (their part of us)
         tables = self._connection.environment.gather(calls)
         return concatenate(list(zip([run.id for run in chosen], tables, strict=True)))
 

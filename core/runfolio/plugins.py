@@ -169,7 +169,7 @@ class Registration:
         """
         module, _, attribute = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+            found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             if self.extra is None:
                 raise PluginError(
@@ -183,3 +183,4 @@ class Registration:
             raise PluginError(
                 f"The plugin {self.plugin!r} names {self.target}, which does not exist", key=self.name
             ) from error
+        return found

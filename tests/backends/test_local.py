@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runfolio.backend import Backend
+
 from runfolio.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -27,6 +27,10 @@ from runfolio.errors import (
 from runfolio_backends import local_files
 from runfolio_backends.local import LocalBackend
 from runfolio_backends.local_errors import translate_errors
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
 
 
 @pytest.fixture
@@ -56,9 +60,13 @@ def backend(tmp_path: Path) -> LocalBackend:
         (errno.EINTR, "get", TransientStorageError, True),
         (errno.ENODEV, "put", StorageError, False),
     ],
-    ids=lambda value: errno.errorcode.get(value, "") if isinstance(value, int) and not isinstance(value, bool) else None,
+    ids=lambda value: (
+        errno.errorcode.get(value, "") if isinstance(value, int) and not isinstance(value, bool) else None
+    ),
 )
-def test_error_numbers(tmp_path: Path, code: int, operation: str, expected: type[RunfolioError], retryable: bool) -> None:
+def test_error_numbers(
+    tmp_path: Path, code: int, operation: str, expected: type[RunfolioError], retryable: bool
+) -> None:
     with pytest.raises(expected) as caught, translate_errors(operation, "a/b", str(tmp_path)):
         raise OSError(code, os.strerror(code))
     assert type(caught.value) is expected
@@ -194,7 +202,9 @@ def test_a_linked_root_is_the_users_choice(tmp_path: Path) -> None:
     assert (tmp_path / "real/a/b").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "", "a/.rf~0123456789abcdef~"])
+@pytest.mark.parametrize(
+    "key", ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "", "a/.rf~0123456789abcdef~"]
+)
 def test_keys_stay_inside(backend: LocalBackend, key: str) -> None:
     with pytest.raises(InvalidKeyError):
         backend.put(key, b"x")

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from runfolio_backends.local import LocalBackend
 
 RACER = textwrap.dedent(

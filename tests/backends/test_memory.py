@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from runfolio.errors import ConfigurationError, NotFoundError
 from runfolio_backends.memory import MemoryBackend
 

@@ -108,7 +108,7 @@ class JournalWriter:
         """
         if value.__class__ is float and step.__class__ is int:
             try:
-                body = pack_float(FIXED_WORDS, FLOAT, self._ids[name], step, time_ns(), value)  # type: ignore[index]
+                body = pack_float(FIXED_WORDS, FLOAT, self._ids[name], step, time_ns(), value)  # type: ignore[index]  # a mapping raises
                 if _write(self._fd, pack_crc(crc32(body, self._salt)) + body) == FIXED_SIZE:
                     self._steps[name] = step  # type: ignore[index]
                     return self.pending

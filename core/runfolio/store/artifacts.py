@@ -1,7 +1,8 @@
 """Files of a run: uploaded, and listed in the manifest of the writer that stored them.
 
-Several writers may store files under one path. Each first publishes in its manifest which paths it is going to write, then reads the
-manifests of the others, and keeps out of their way: of two that meet, at least one sees the other and writes below ``.by-<writer>/``.
+Several writers may store files under one path. Each first publishes in its manifest which paths it is going to write,
+then reads the manifests of the others, and keeps out of their way: of two that meet, at least one sees the other and
+writes below ``.by-<writer>/``.
 """
 
 from __future__ import annotations
@@ -114,9 +115,12 @@ def push_files(
         StorageError: the storage failed as a whole. The next call, or a replay, goes on.
     """
     pending = desk.ledger.pending_files
-    if not pending:
-        return []
     writer = desk.ledger.state.writer
+    if not pending:
+        if desk.ledger.state.manifest_due:  # killed after the last file and before the manifest
+            _put_manifest(desk, run_id, writer, [])
+            desk.ledger.note("manifest", {})
+        return []
     claims = [{**_blank(one.staged), "key": one.staged["path"], "status": PENDING} for one in pending]
     _put_manifest(desk, run_id, writer, claims)  # publish first …
     others = _read_others(desk, run_id, writer)  # … then check
@@ -127,6 +131,8 @@ def push_files(
     rows = desk.environment.gather([lambda one=one: store(one) for one in pending])  # type: ignore[misc]  # bound per file
     failed = [row for row in rows if row["status"] == FAILED]
     _put_manifest(desk, run_id, writer, failed)
+    if not failed:
+        desk.ledger.note("manifest", {})
     return [{"path": row["path"], "reason": row["reason"]} for row in rows if row["status"] in (FAILED, TOO_LARGE)]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runfolio import layout
-from runfolio.errors import RunStateError
-from runfolio.store.documents import FORMAT
+from runfolio.errors import FormatError, NotFoundError, RunStateError
+from runfolio.store.documents import FORMAT, decode
 from runfolio.store.folder_listing import sort_out
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def attempt(desk: Desk) -> int:
     document = state.resumed.document
     number = state.attempt_number  # a replay tries the one that may be ours already
     if number is None:
-        number = _next(desk, document["run"])
+        number = _choose(desk, document)
     while True:
         desk.ledger.note("attempt-number", {"attempt": number})
         creation = desk.create(layout.attempt(document["run"], number), {**document, "attempt": number})  # 2
@@ -55,9 +56,25 @@ def attempt(desk: Desk) -> int:
     return number
 
 
-def _next(desk: Desk, run_id: str) -> int:
-    """Attempt 1: the first attempt is the start itself."""
+def _choose(desk: Desk, document: Mapping[str, Any]) -> int:
+    """Attempt 1: the first attempt is the start itself.
+
+    One of the attempts that are there may be this one: made by another replay of the same journal, which runs beside this. It
+    is looked for, else the run would get two attempts of one process.
+    """
+    run_id = document["run"]
     listing = sort_out(run_id, desk.backend.list(layout.run_folder(run_id)))
     if not listing.started:
         raise RunStateError(f"The run {run_id} has no start in this store, so it cannot be resumed here", key=run_id)
+
+    def is_mine(key: str) -> bool:
+        try:
+            return decode(desk.backend.get(key), key)["wid"] == document["wid"]
+        except (NotFoundError, FormatError):
+            return False
+
+    mine = desk.environment.gather([partial(is_mine, key) for key in listing.attempts.values()])
+    for number, found in zip(listing.attempts, mine, strict=True):
+        if found:
+            return number
     return max(listing.attempts, default=1) + 1

@@ -1,7 +1,7 @@
 """Create-if-absent that is right whatever happens to the answer ("Lost responses" in the protocol).
 
-A request may take effect and its answer be lost; a library beneath may retry without telling; the process may have been killed and
-replay. So "exists" and every doubtful answer are settled by reading back, and what is stored is what counts.
+A request may take effect and its answer be lost; a library beneath may retry without telling; the process may have been
+killed and replay. So "exists" and every doubtful answer are settled by reading back, and what is stored is what counts.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def intend_edit(
         validate_name(field or "", "field")
         if field not in FIELDS and not (field or "").startswith(_FREE):
             known = ", ".join(sorted(FIELDS))
-            raise InvalidNameError(f"A run has no field {field!r} to edit: use {known}, tag:<tag> or x-<word>", key=field)
+            raise InvalidNameError(
+                f"A run has no field {field!r} to edit: use {known}, tag:<tag> or x-<word>", key=field
+            )
     token, now = desk.environment.token(), desk.environment.microseconds()
     body = {
         "token": token,
@@ -89,9 +91,11 @@ def edit(desk: Desk, token: str, *, pinned: Collection[str] = ()) -> dict[str, A
         raise RunStateError(f"No edit {token} is pending: it was never journaled, or is done")
     run_id = pending.body["run"]
     if pending.stamp is None:
-        highest = _highest_stamp(desk.backend, run_id)  # 1
+        stamps = _stamps(desk.backend, run_id)  # 1
         now = desk.environment.microseconds()
-        desk.ledger.note("edit-stamp", {"token": token, "stamp": max(now, highest + 1), "entry": now})
+        # Another replay of this journal, or of a copy of it, may have stored this very edit: then its stamp is the one.
+        chosen = stamps.get(token) or max(now, max(stamps.values(), default=0) + 1)
+        desk.ledger.note("edit-stamp", {"token": token, "stamp": chosen, "entry": now})
     stamp = pending.stamp
     assert stamp is not None
     document = {**pending.body, "format": FORMAT, "wid": token, "stamp": stamp}
@@ -138,8 +142,7 @@ def beats_of(backend: Backend, run_id: str) -> list[str]:
     return found
 
 
-def _highest_stamp(backend: Backend, run_id: str) -> int:
+def _stamps(backend: Backend, run_id: str) -> dict[str, int]:
+    """The stamps of the edits in the folder, by token."""
     listing = sort_out(run_id, backend.list(layout.edits(run_id)))
-    return max((layout.stamp_of(key) for key in listing.edits), default=0)
-
-
+    return {key.removesuffix(layout.SUFFIX).rsplit("-", 1)[1]: layout.stamp_of(key) for key in listing.edits}

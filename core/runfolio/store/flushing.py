@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from runfolio import layout
 from runfolio.errors import PermissionDeniedError, StorageError
-from runfolio.layout import Segment
 from runfolio.store.documents import FORMAT, segment_wid
 
 if TYPE_CHECKING:
+    from runfolio.layout import Segment
     from collections.abc import Sequence
 
     from runfolio.store.desk import Desk
@@ -73,8 +73,9 @@ def change_key(desk: Desk) -> None:
 def merged_first(segments: Sequence[Segment], first: int, after: int) -> int:
     """Return where the next segment starts: at `first`, or earlier, so that it takes the place of short ones before it.
 
-    Sizes fall into classes by powers of four. Three segments in a row whose class is not above the new one's are merged into it, so
-    at most three of each class remain, and each row is written once a class: both are logarithms of the number of rows.
+    Sizes fall into classes by powers of four. Three segments in a row whose class is not above the new one's are merged
+    into it, so at most three of each class remain, and each row is written once a class: both are logarithms of the
+    number of rows.
     """
     kept = visible(segments)
     while len(kept) >= 3:  # noqa: PLR2004 (three and the new one make four)
@@ -103,8 +104,8 @@ def _size_class(rows: int) -> int:
 def _sweep(desk: Desk, run_id: str) -> None:
     """Delete own segments that a longer one, acknowledged, covers. Readers ignore them by their names, so there is no hurry.
 
-    The first segment that a longer one covers goes in a request of its own, before the rest: a reader whose listing still showed it, but
-    no longer the rest, finds it gone and starts again.
+    The first segment that a longer one covers goes in a request of its own, before the rest: a reader whose listing
+    still showed it, but no longer the rest, finds it gone and starts again.
     """
     state = desk.ledger.state
     stored = [one for one in desk.ledger.segments if one in state.stored]

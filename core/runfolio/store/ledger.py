@@ -1,7 +1,8 @@
 """What one process has promised to the store and what of it is done, as its journal's events tell.
 
-An intent is noted *before* the first request about it, with everything that decides the bytes and the key of the object: a replay after
-a kill sends the very same. Unknown kinds of events are left alone: the journal carries others' too.
+An intent is noted *before* the first request about it, with everything that decides the bytes and the key of the
+object: a replay after a kill sends the very same. Unknown kinds of events are left alone: the journal carries others'
+too.
 
 ====================  ==================================================================================================
 event                 body
@@ -19,6 +20,7 @@ event                 body
 ``file``              path, source, …: a file about to be stored
 ``file-key``          path, key: about to be uploaded there
 ``file-stored``       path, key, size, sha256, status, reason, …: the manifest's row
+``manifest``          the manifest that is stored names every file above
 ``params`` …          facts (`FACTS`) by name, merged in order
 ``edit``              token, run, project, kind, field, value, who, created
 ``edit-stamp``        token, stamp, entry
@@ -106,6 +108,7 @@ class _State:
     swept: set[Segment] = field(default_factory=set)
     files: dict[str, FileState] = field(default_factory=dict)
     file_keys: set[str] = field(default_factory=set)
+    manifest_due: bool = False
     facts: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in FACTS})
     edits: dict[str, EditState] = field(default_factory=dict)
     end: Intent | None = None
@@ -185,6 +188,12 @@ class Ledger:
         with self._lock:
             return list(self.state.edits)
 
+    @property
+    def pending_deletes(self) -> list[str]:
+        """Those of `pending_edits` that delete a run."""
+        with self._lock:
+            return [token for token, pending in self.state.edits.items() if pending.body["kind"] == "delete"]
+
     def _apply(self, kind: str, body: dict[str, Any]) -> None:
         if kind in FACTS:
             self.state.facts[kind].update(body)
@@ -244,6 +253,7 @@ def _on_file(state: _State, body: dict[str, Any]) -> None:
     before = state.files.get(body["path"])
     earlier = None if before is None else before.stored or before.earlier
     state.files[body["path"]] = FileState(body, None, earlier)
+    state.manifest_due = True
 
 
 def _on_file_key(state: _State, body: dict[str, Any]) -> None:
@@ -252,6 +262,12 @@ def _on_file_key(state: _State, body: dict[str, Any]) -> None:
 
 def _on_file_stored(state: _State, body: dict[str, Any]) -> None:
     state.files.setdefault(body["path"], FileState({"path": body["path"]})).stored = body
+    state.manifest_due = True
+
+
+def _on_manifest(state: _State, body: dict[str, Any]) -> None:
+    del body
+    state.manifest_due = False
 
 
 def _on_edit(state: _State, body: dict[str, Any]) -> None:
@@ -292,6 +308,7 @@ _APPLIED: Final = {
     "file": _on_file,
     "file-key": _on_file_key,
     "file-stored": _on_file_stored,
+    "manifest": _on_manifest,
     "edit": _on_edit,
     "edit-stamp": _on_edit_stamp,
     "edited": _on_edited,

@@ -54,7 +54,8 @@ def open_store(
         backend: where it lies.
         create: make a store of a place that is none.
         environment: clocks and chance.
-        single_writer: accept a place that cannot create exclusively; the caller promises that one process at a time writes.
+        single_writer: accept a place that cannot create exclusively; the caller promises that one process at a time
+            writes.
         supported: the required features that the caller knows.
 
     Raises:
@@ -77,9 +78,7 @@ def open_store(
     return _checked(document, backend, supported, created=False)
 
 
-def _make(
-    backend: Backend, environment: Environment, *, single_writer: bool, supported: Collection[str]
-) -> StoreInfo:
+def _make(backend: Backend, environment: Environment, *, single_writer: bool, supported: Collection[str]) -> StoreInfo:
     if not backend.capabilities.conditional_create and not single_writer:
         raise ConfigurationError(
             f"The storage at {backend.url} cannot create an object only if it is absent, so writers could overwrite one another. "

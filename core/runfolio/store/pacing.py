@@ -1,7 +1,7 @@
 """How often a writer flushes and beats: often while a run is young, seldom in a long one.
 
-The intervals grow with the age of the run, so that a crash loses sight of at most a tenth of it, and a day costs fewer than 500
-requests. All values are data: `Pacing` can be made with others.
+The intervals grow with the age of the run, so that a crash loses sight of at most a tenth of it, and a day costs fewer
+than 500 requests. All values are data: `Pacing` can be made with others.
 """
 
 from __future__ import annotations

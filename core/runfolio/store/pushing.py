@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class Pusher:
     """Sends one journal to the store.
 
-    Methods that begin with ``intend`` or `learn` or `stage` only append to the journal: they are quick, make no request, and may be
-    called by any thread. The others make requests, may block for as long as the patience allows, and run one at a time.
+    Methods that begin with ``intend`` or `learn` or `stage` only append to the journal: they are quick, make no
+    request, and may be called by any thread. The others make requests, may block for as long as the patience allows,
+    and run one at a time.
 
     Args:
         backend: where the store lies.
@@ -143,7 +144,7 @@ class Pusher:
     def edit(
         self,
         field: str | None,
-        value: Any = None,  # noqa: ANN401 (any value that JSON can hold)
+        value: Any = None,
         *,
         who: str | None = None,
         kind: Literal["edit", "delete"] = "edit",
@@ -153,7 +154,7 @@ class Pusher:
         with self._requests:
             return editing.edit(self._desk, token)
 
-    def intend_edit(self, field: str, value: Any, *, who: str | None = None) -> str:  # noqa: ANN401 (any JSON value)
+    def intend_edit(self, field: str, value: Any, *, who: str | None = None) -> str:
         """Journal an edit; `push_edits` or a replay does it."""
         return self._intend_edit(field, value, who, "edit")
 
@@ -172,9 +173,7 @@ class Pusher:
         if how is not None:
             self.intend_end(how)
         with self._requests:
-            stored = ending.end(
-                self._desk, self.spooled, largest_file=self._largest_file, progress=self._progress
-            )
+            stored = ending.end(self._desk, self.spooled, largest_file=self._largest_file, progress=self._progress)
             ending.clear(self._desk, self.spooled.run_id)
         self._fold()
         return stored

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from runfolio import layout
+from runfolio.errors import FormatError
 from runfolio.store.attempts import attempt
 from runfolio.store.documents import decode
 from runfolio.store.editing import edit
@@ -28,9 +30,9 @@ class Replayed:
     """What a replay came to.
 
     Attributes:
-        outcome: ``stored``: everything is in the store and the journal may go. ``flushed``: everything so far is in the store, and
-            its process lives. ``deleted``: the run was deleted by somebody; nothing was sent and nothing dropped. ``empty``: the
-            journal holds nothing.
+        outcome: ``stored``: everything is in the store and the journal may go. ``flushed``: everything so far is in the
+            store, and its process lives. ``deleted``: the run was deleted by somebody; nothing was sent and nothing
+            dropped. ``empty``: the journal holds nothing.
         number: the number of the run, where this journal started it.
         status: the status that the stored end record has.
     """
@@ -68,6 +70,10 @@ def replay(
     if rows == 0 and not _has_promises(desk):
         return Replayed("empty")
     number = start(desk) if state.start is not None else None
+    # A delete that this journal itself began is finished first: its tombstone, once stored, would look like somebody
+    # else's.
+    for token in desk.ledger.pending_deletes:
+        edit(desk, token)
     listing = sort_out(spooled.run_id, desk.backend.list(layout.run_folder(spooled.run_id)))
     if _is_deleted(desk, listing):
         return Replayed("deleted", number)
@@ -81,9 +87,7 @@ def replay(
     # The boundaries journaled so far need not be sent: End 1 stores all rows in one file that covers them.
     intend_end(desk, spooled, Ending(status="Failed", reason="killed", ended=ended))
     there = state.writer in listing.ends
-    stored: dict[str, Any] = end(
-        desk, spooled, largest_file=largest_file, progress=progress, end_stored=there
-    )
+    stored: dict[str, Any] = end(desk, spooled, largest_file=largest_file, progress=progress, end_stored=there)
     clear(desk, spooled.run_id)
     return Replayed("stored", number, stored["status"])
 
@@ -94,9 +98,12 @@ def _has_promises(desk: Desk) -> bool:
 
 
 def _is_deleted(desk: Desk, listing: FolderListing) -> bool:
-    """Whether one of the edits in the folder is a delete. Those of this journal are known without asking."""
+    """Whether one of the edits in the folder is a delete."""
 
     def kind(key: str) -> object:
-        return decode(desk.backend.get(key), key).get("kind")
+        try:
+            return decode(desk.backend.get(key), key).get("kind")
+        except FormatError:
+            return None  # damaged, or of a later version: no reason to keep rows from the store
 
-    return "delete" in desk.environment.gather([lambda key=key: kind(key) for key in listing.edits])  # type: ignore[misc]  # bound per key
+    return "delete" in desk.environment.gather([partial(kind, key) for key in listing.edits])

@@ -57,7 +57,10 @@ class Attempts:
         self._made += 1
         if not error.retryable or self._made >= self._patience.attempts:
             raise error
-        pause = min(self._patience.longest, self._patience.first * 2 ** (self._made - 1)) * self._environment.chance.random()
+        pause = (
+            min(self._patience.longest, self._patience.first * 2 ** (self._made - 1))
+            * self._environment.chance.random()
+        )
         if self._environment.monotonic() + pause > self._until:
             raise error
         self._environment.sleep(pause)

@@ -13,7 +13,7 @@ from runfolio.store.folder_listing import FolderListing, sort_out
 from runfolio.store.manifests import decode_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from runfolio.backend import Backend
@@ -106,7 +106,8 @@ def open_run(
     environment = environment or Environment()
     for _ in range(_ROUNDS):
         found = RunFolder(run_id)
-        # Heartbeats first: a writer deletes its own after its end is stored, so one that is gone has its end in the folder.
+        # Heartbeats first: a writer deletes its own after its end is stored, so one that is gone has its end in the
+        # folder.
         modified = _list_beats(backend, run_id) if beats else {}
         found.listing = sort_out(run_id, backend.list(layout.run_folder(run_id)))
         if not _has_documents(found.listing):
@@ -116,7 +117,9 @@ def open_run(
         except NotFoundError:
             continue  # deleted meanwhile: start again
         return found
-    raise TransientStorageError(f"The folder of the run {run_id} kept changing while it was read", key=run_id, operation="get")
+    raise TransientStorageError(
+        f"The folder of the run {run_id} kept changing while it was read", key=run_id, operation="get"
+    )
 
 
 def _has_documents(listing: FolderListing) -> bool:
@@ -188,7 +191,8 @@ def _beat_reader(
         try:
             found.beats[writer] = Beat(decode(backend.get(key), key), modified)
         except NotFoundError:
-            # Its writer ended after the folder was listed. What the folder said a moment ago is still a view: of a running writer.
+            # Its writer ended after the folder was listed. What the folder said a moment ago is still a view: of a
+            # running writer.
             found.beats[writer] = Beat({}, modified)
         except FormatError as error:
             found.damaged[key] = str(error)

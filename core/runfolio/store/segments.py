@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from runfolio import layout
 from runfolio.errors import NotFoundError, TransientStorageError
-from runfolio.layout import Segment
 from runfolio.store.environment import Environment
 
 if TYPE_CHECKING:
+    from runfolio.layout import Segment
     from collections.abc import Callable, Iterable, Mapping
 
     from runfolio.backend import Backend, ObjectInfo
@@ -64,8 +64,8 @@ def read_rows(
         backend: where the store lies.
         run_id: the run.
         read: reads one file; it may be called in several threads, and again for all files when one vanished meanwhile.
-        expected: the rows of each ended writer, as its end record says. Where they are all there already, the live segments
-            need no listing (1 request).
+        expected: the rows of each ended writer, as its end record says. Where they are all there already, the live
+            segments need no listing (1 request).
         writers: only the rows of these writers.
         environment: parallelism.
 
@@ -87,7 +87,9 @@ def read_rows(
         except NotFoundError:
             continue  # merged or ended meanwhile: drop everything read
         return RowsRead(list(zip(files, found, strict=True)), missing)
-    raise TransientStorageError(f"The files of the run {run_id} kept changing while they were read", key=run_id, operation="get")
+    raise TransientStorageError(
+        f"The files of the run {run_id} kept changing while they were read", key=run_id, operation="get"
+    )
 
 
 def _find(backend: Backend, run_id: str, promised: Mapping[str, int], chosen: set[str] | None) -> list[RowFile]:

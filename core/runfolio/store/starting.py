@@ -48,7 +48,8 @@ def start(desk: Desk) -> int:
     creation = desk.create(key, {**document, "number": number})  # Start 3
     if not creation.ours:
         raise RunStateError(
-            f"The run id {document['run']} belongs to another run: start this one again, which gives it another id", key=key
+            f"The run id {document['run']} belongs to another run: start this one again, which gives it another id",
+            key=key,
         )
     stored = creation.document  # an earlier attempt may have stored another number: that one counts
     desk.announce(state.start.entry, document["main"], stored)  # Start 4

@@ -1,8 +1,8 @@
 """For those who write backends, and for tests of programs that use Runfolio.
 
-`runfolio.testing.conformance` is the kit that every backend has to pass; `counting`, `faults` and `latency` wrap a backend to count
-its requests, to let them fail, and to slow them down; `scheduling` interleaves and kills actors between any two requests. Nothing
-outside of this package imports pytest or hypothesis.
+`runfolio.testing.conformance` is the kit that every backend has to pass; `counting`, `faults` and `latency` wrap a
+backend to count its requests, to let them fail, and to slow them down; `scheduling` interleaves and kills actors
+between any two requests. Nothing outside of this package imports pytest or hypothesis.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ Subclass `BackendConformance` in a test module and say how to make an empty stor
         def again(self, backend: Backend) -> Backend:      # a second way to the same store
             return OurBackend(backend.url)
 
-A rule that your storage cannot keep is overridden with `deviates`, which names the reason; shadowing one without it is an error
-when the class is made. An ability that `Backend.capabilities` does not declare gets the negative test instead: it must be refused.
+A rule that your storage cannot keep is overridden with `deviates`, which names the reason; shadowing one without it is
+an error when the class is made. An ability that `Backend.capabilities` does not declare gets the negative test instead:
+it must be refused.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TYPE_CHECKING
 
 import pytest
 
-from runfolio.backend import Backend, ObjectInfo
 from runfolio.errors import AlreadyExistsError, ConfigurationError, NotFoundError, StorageError
 from runfolio.store.opening import open_store
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend, ObjectInfo
 
 KIT_VERSION: Final = 1
 """A stricter rule raises it."""
@@ -224,7 +227,9 @@ class ListConformance(_Rules):
         expected = [key for key in sorted(_KEYS, key=str.encode) if key.startswith(prefix)]
         assert [info.key for info in backend.list(prefix)] == expected
 
-    @pytest.mark.parametrize("start_after", ["", "a", "a-b", "a/", "a/x", "a/y", "a/y/", "a/y/z", "a0", "b/ä", "zzz", "log/"])
+    @pytest.mark.parametrize(
+        "start_after", ["", "a", "a-b", "a/", "a/x", "a/y", "a/y/", "a/y/z", "a0", "b/ä", "zzz", "log/"]
+    )
     @pytest.mark.parametrize("limit", [None, 0, 1, 2, 5, 99])
     def test_start_after_and_limit(self, backend: Backend, start_after: str, limit: int | None) -> None:
         """Only keys greater than `start_after` come, and at most `limit` of them, with and without a prefix."""
@@ -294,7 +299,8 @@ class ConcurrencyConformance(_Rules):
         for at in range(10):
             size = 0 if at % 3 == 0 else 70_000 * (at % 2) + 1
             winners = _race(
-                8, lambda who, at=at, size=size: self._try_create(self.again(backend), f"race/{at}", bytes([who]) * size)
+                8,
+                lambda who, at=at, size=size: self._try_create(self.again(backend), f"race/{at}", bytes([who]) * size),
             )
             assert len(winners) == 1
             assert backend.get(f"race/{at}") == bytes([winners[0]]) * size

@@ -111,7 +111,9 @@ class FaultyBackend(WrappedBackend):
         return found[0][: len(found[0]) // 2] if torn else found[0]
 
     def put(self, key: str, data: bytes) -> None:  # noqa: D102 (docstring inherited)
-        self._request("put", key, lambda: self.inner.put(key, data), lambda: self.inner.put(key, data[: len(data) // 2]))
+        self._request(
+            "put", key, lambda: self.inner.put(key, data), lambda: self.inner.put(key, data[: len(data) // 2])
+        )
 
     def create(self, key: str, data: bytes) -> None:  # noqa: D102 (docstring inherited)
         half = data[: len(data) // 2]
@@ -129,7 +131,9 @@ class FaultyBackend(WrappedBackend):
         )
         yield from found[: len(found) // 2] if torn else found
         if torn:
-            raise TransientStorageError(f"The listing of {prefix!r} broke off, as asked for", operation="list", key=prefix)
+            raise TransientStorageError(
+                f"The listing of {prefix!r} broke off, as asked for", operation="list", key=prefix
+            )
 
     def stat(self, key: str) -> ObjectInfo:  # noqa: D102 (docstring inherited)
         found: list[ObjectInfo] = []
@@ -150,7 +154,9 @@ class FaultyBackend(WrappedBackend):
     def _rule(
         self, fault: Fault, operation: Operation | None, key: str, nth: int, times: int, error: RunfolioError | None
     ) -> FaultyBackend:
-        raised = error or TransientStorageError(f"The {operation or 'request'} failed, as asked for", operation=operation)
+        raised = error or TransientStorageError(
+            f"The {operation or 'request'} failed, as asked for", operation=operation
+        )
         with self._lock:
             self._rules.append(_Rule(fault, operation, key, nth, times, raised))
         return self

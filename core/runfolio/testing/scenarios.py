@@ -1,18 +1,18 @@
 """A mixed scenario on one store and the invariants that must hold whatever happens in it.
 
-A `Trial` lets main writers, additional writers, resumed attempts, editors, deleters, readers and replays of the journals of the killed
-work on a few runs at once, in an order and with faults that a seed decides (`runfolio.testing.scheduling`). It notes what was
-acknowledged at which step, and what each reader saw::
+A `Trial` lets main writers, additional writers, resumed attempts, editors, deleters, readers and replays of the
+journals of the killed work on a few runs at once, in an order and with faults that a seed decides
+(`runfolio.testing.scheduling`). It notes what was acknowledged at which step, and what each reader saw::
 
     trial = Trial(MemoryBackend("memory://trial-7"), seed=7)
     trial.play()                         # interleaved, with kills and lost answers
     trial.settle()                       # afterwards every journal is replayed, calmly
     assert trial.violations() == []
 
-Readers are functions ``(world, run_ids) -> {run_id: Seen}``. `read_folders` is the one used by default; a reader of the index is given as
-``Trial(..., readers=[read_folders, read_index])`` and is held to the same: what was acknowledged before it began is in its view. Its `Seen`
-leaves `rows` None where a view has no rows. More actors, such as folds and repairs, are given as ``extra``: each gets its world, and
-is mortal.
+Readers are functions ``(world, run_ids) -> {run_id: Seen}``. `read_folders` is the one used by default; a reader of the
+index is given as ``Trial(..., readers=[read_folders, read_index])`` and is held to the same: what was acknowledged
+before it began is in its view. Its `Seen` leaves `rows` None where a view has no rows. More actors, such as folds and
+repairs, are given as ``extra``: each gets its world, and is mortal.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _read_folder(backend: Backend, run_id: str, environment: Environment) -> See
             folder = open_run(backend, run_id, environment=environment)
         except NotFoundError:
             return None
-        seen = Seen(ends=folder.rows, deleted=folder.deleted, edits={one["field"]: one["token"] for one in folder.edits})
+        seen = Seen(
+            ends=folder.rows, deleted=folder.deleted, edits={one["field"]: one["token"] for one in folder.edits}
+        )
         if folder.start is not None:
             seen.uid, seen.number = folder.start["uid"], folder.start["number"]
         if folder.deleted:
@@ -237,9 +239,7 @@ class Trial:
             self.schedule.actor(f"deleter.{number}", lambda world: self._delete(world, run_id))
         for life in [one for one in self.lives if one.spool.run_id == run_id]:
             for at in range(2):
-                self.schedule.actor(
-                    f"sync{at}.{life.spool.writer}", lambda world, life=life: self._sync(world, life)
-                )
+                self.schedule.actor(f"sync{at}.{life.spool.writer}", lambda world, life=life: self._sync(world, life))
 
     def _life(self, run_id: str, name: str) -> _Life:
         life = _Life(MemorySpool(run_id, PROJECT, f"{name}.{self._random.getrandbits(64):016x}"))
@@ -332,7 +332,7 @@ class Trial:
             began = world.step()
             self.views.append(_View(began, reader(world, self.run_ids)))
 
-    def _tell(self, world: World, began: int, kind: str, run_id: str, who: str, what: Any) -> None:  # noqa: ANN401
+    def _tell(self, world: World, began: int, kind: str, run_id: str, who: str, what: Any) -> None:
         self.acknowledged.append(Acknowledged(began, world.step(), kind, run_id, who, what))
 
     # The invariants.
@@ -447,5 +447,3 @@ class Trial:
             if info.key.endswith(".json") and info.key != layout.FOLD_ADVICE:
                 found.append((info.key, decode(self.schedule.backend.get(info.key), info.key)))
         return found
-
-

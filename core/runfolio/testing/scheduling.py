@@ -1,9 +1,9 @@
 """Actors that run real code over one store, one request at a time, in an order that a seed decides.
 
-Each actor runs in its own thread over its own view of one backend. The view parks before and after every request, so at any moment
-exactly one actor moves, and only as far as its next request. What happens there is drawn: it goes on, its answer is lost, or it is
-killed, before or after the request took effect. Listings come in pages of three keys, each page a request. Clocks are virtual, differ from
-actor to actor, and jump.
+Each actor runs in its own thread over its own view of one backend. The view parks before and after every request, so at
+any moment exactly one actor moves, and only as far as its next request. What happens there is drawn: it goes on, its
+answer is lost, or it is killed, before or after the request took effect. Listings come in pages of three keys, each
+page a request. Clocks are virtual, differ from actor to actor, and jump.
 
 How to use it::
 
@@ -15,9 +15,10 @@ How to use it::
     with schedule.calm() as world: ...   # afterwards: the same code without faults, in this thread
     world.backend.list()
 
-`began` and `ended` are steps of the schedule, so that "was acknowledged before that reader began" can be told: `World.step()` gives the
-present step inside an actor. An actor that was killed gets `Killed` (a `BaseException`, like the end of a process) out of each request it
-still tries. Actors may be added while the schedule runs, with `World.spawn`, for instance by one that finds another dead.
+`began` and `ended` are steps of the schedule, so that "was acknowledged before that reader began" can be told:
+`World.step()` gives the present step inside an actor. An actor that was killed gets `Killed` (a `BaseException`, like
+the end of a process) out of each request it still tries. Actors may be added while the schedule runs, with
+`World.spawn`, for instance by one that finds another dead.
 
 Code under test gets parallelism and time from its `Environment` only, and starts no threads.
 """
@@ -259,22 +260,22 @@ class Schedule:
 class _PagedBackend(WrappedBackend):
     """Listings in pages, which are not one snapshot."""
 
-    def request(self, operation: str, key: str, call: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever the request returns)
+    def request(self, operation: str, key: str, call: Callable[[], Any]) -> Any:
         """Make one request."""
         del operation, key
         return call()
 
-    def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:  # noqa: D102 (docstring inherited)
+    def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         found: bytes = self.request("get", key, lambda: self.inner.get(key, start, end))
         return found
 
-    def put(self, key: str, data: bytes) -> None:  # noqa: D102 (docstring inherited)
+    def put(self, key: str, data: bytes) -> None:
         self.request("put", key, lambda: self.inner.put(key, data))
 
-    def create(self, key: str, data: bytes) -> None:  # noqa: D102 (docstring inherited)
+    def create(self, key: str, data: bytes) -> None:
         self.request("create", key, lambda: self.inner.create(key, data))
 
-    def list(  # noqa: D102 (docstring inherited)
+    def list(
         self, prefix: str = "", *, start_after: str = "", limit: int | None = None
     ) -> Iterator[ObjectInfo]:
         after, left = start_after, limit
@@ -293,7 +294,7 @@ class _PagedBackend(WrappedBackend):
         )
         return found
 
-    def stat(self, key: str) -> ObjectInfo:  # noqa: D102 (docstring inherited)
+    def stat(self, key: str) -> ObjectInfo:
         found: ObjectInfo = self.request("stat", key, lambda: self.inner.stat(key))
         return found
 
@@ -302,10 +303,10 @@ class _PagedBackend(WrappedBackend):
         for key in [*keys]:
             self.request("delete", key, partial(self.inner.delete, [key]))
 
-    def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
+    def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         self.request("put", key, lambda: self.inner.put_file(key, path, progress))
 
-    def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
+    def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         self.request("get", key, lambda: self.inner.get_file(key, path, progress))
 
 
@@ -319,7 +320,7 @@ class _ScheduledBackend(_PagedBackend):
     def pause(self) -> None:
         self._schedule.park(self._actor, "pause", "", "")
 
-    def request(self, operation: str, key: str, call: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever the request returns)
+    def request(self, operation: str, key: str, call: Callable[[], Any]) -> Any:
         self._schedule.park(self._actor, "before", operation, key)
         self._actor.requests += 1
         error: Exception | None = None

@@ -1,7 +1,7 @@
 """Requests from inside a run to its launcher: log a value, capture the outputs now.
 
-Each request is a file of its own, written under another name and renamed; the launcher answers with a second file. A named pipe only
-wakes it. So nothing is lost or half read, whoever is killed, and a value of any size passes.
+Each request is a file of its own, written under another name and renamed; the launcher answers with a second file. A
+named pipe only wakes it. So nothing is lost or half read, whoever is killed, and a value of any size passes.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def ask(request: Mapping[str, Any], *, timeout: float) -> dict[str, Any] | None:
         timeout: seconds to wait for the answer.
 
     Returns:
-        The answer; None when there is no launcher, or it did not take the request. The request is then void: it will not be
-        carried out later.
+        The answer; None when there is no launcher, or it did not take the request. The request is then void: it will
+        not be carried out later.
 
     Raises:
         TimeoutError: the launcher took the request and has not answered in time.

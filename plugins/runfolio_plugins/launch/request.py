@@ -163,7 +163,8 @@ def _interpreter(path: Path) -> list[str]:
 def locate(request: LaunchRequest) -> Located:
     """Find the project and the script of a request.
 
-    The project is the one of the current folder; for a script outside of it, the one that the script lies in.
+    The project is the one of the current folder. For a script outside of it, or where the current folder belongs to none, it is
+    the one that the script lies in.
 
     Raises:
         ConfigurationError: there is no such script, interpreter or target, or the configuration is wrong.
@@ -179,10 +180,11 @@ def locate(request: LaunchRequest) -> Located:
         return Located(request, settings, _root(settings), None, None, python)
     path = _script(folder, request.script)
     inside = _relative(path, settings.root)
-    if inside is None:
+    if inside is None or not _is_marked(settings):
         # Asked for from elsewhere: the script's own project, with the configuration that holds there.
-        settings = _settings(request, path.parent)
-        inside = _relative(path, settings.root)
+        own = _settings(request, path.parent)
+        if inside is None or _is_marked(own):
+            settings, inside = own, _relative(path, own.root)
     return Located(request, settings, _root(settings), inside, None if inside is not None else path, python)
 
 
@@ -207,6 +209,11 @@ def _anchored(store: str, folder: Path, settings: Settings) -> str:
     if "://" in store or store in settings.stores or Path(store).is_absolute():
         return store
     return str(folder / Path(store).expanduser())
+
+
+def _is_marked(settings: Settings) -> bool:
+    """Whether anything says that the folder is a project."""
+    return settings.project_file is not None or any((settings.root / mark).exists() for mark in (".git", ".runfolio"))
 
 
 def _root(settings: Settings) -> Path:
@@ -254,7 +261,7 @@ def refuse_wild_root(located: Located) -> None:
         ConfigurationError: the project is such a folder, and nothing in it says that it is a project.
     """
     settings, root = located.settings, located.root
-    if settings.project_file is not None or (root / ".git").exists():
+    if _is_marked(settings):
         return
     wild = {Path("/"), Path(tempfile.gettempdir()), Path(os.path.expanduser("~"))}  # noqa: PTH111  (no error without a home)
     if root in {Path(os.path.realpath(one)) for one in wild}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from runfolio import layout
 from runfolio.errors import NotFoundError
 from runfolio.layout import Segment

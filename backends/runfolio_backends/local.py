@@ -27,7 +27,9 @@ _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
 @final
 class LocalBackend(Backend):
-    """Objects as files below one folder. Any number of processes on any number of machines that mount it may use it at once.
+    """Objects as files below one folder.
+
+    Any number of processes on any number of machines that mount it may use it at once.
 
     Args:
         url: the folder, as a path or a ``file://`` (or ``local://``) URL. It is created by the first write.
@@ -119,7 +121,10 @@ class LocalBackend(Backend):
         """Do nothing: no file stays open between two calls."""
 
     def now(self) -> datetime:
-        """Return the time of this machine, which stamps the files; on a network file system, the server's within seconds."""
+        """Return the time of this machine, which stamps the files.
+
+        On a network file system it is the server's within seconds.
+        """
         return datetime.now(UTC)
 
     def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
@@ -160,8 +165,8 @@ class LocalBackend(Backend):
         folder = os.path.join(os.path.realpath(self._root), *parts[:-1])
         if os.path.normcase(os.path.realpath(folder)) != os.path.normcase(folder):
             raise InvalidKeyError(
-                f"{key!r} leads through a symbolic link: a store is followed through none. Replace the link below {self._root} by a "
-                "folder, or mount the other place there",
+                f"{key!r} leads through a symbolic link: a store is followed through none. Replace the link below "
+                f"{self._root} by a folder, or mount the other place there",
                 backend=self.name,
                 key=key,
             )
@@ -192,7 +197,8 @@ def _folder_of(url: str | os.PathLike[str]) -> str:
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost") or parts.query or parts.fragment or not parts.path:
             raise ConfigurationError(
-                f"{text!r} does not name a folder of this machine: expected file:///path (with % escapes for '#' and '?')",
+                f"{text!r} does not name a folder of this machine: expected file:///path "
+                "(with % escapes for '#' and '?')",
                 backend=NAME,
             )
         text = unquote(parts.path)

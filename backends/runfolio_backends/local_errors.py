@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -59,7 +59,7 @@ def translate_errors(
     *,
     source: os.PathLike[str] | None = None,
     target: os.PathLike[str] | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Turn an `OSError` of the block into one of our errors.
 
     Args:

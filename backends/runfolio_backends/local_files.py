@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runfolio.errors import StorageError
 from runfolio_backends.local_errors import NAME
@@ -90,7 +90,8 @@ def _make_folders(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except FileExistsError:
-        # `makedirs` met the folder, and when it looked again another process had just deleted it: the next try makes it.
+        # `makedirs` met the folder, and when it looked again another process had just deleted it: the next try makes
+        # it.
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise
 
@@ -118,8 +119,9 @@ def _publish_without_links(temporary: str, path: str, error: OSError, *, single_
         return
     if not single_writer:
         raise StorageError(
-            f"The file system of {os.path.dirname(path)} has neither hard links nor an exclusive rename, so two writers could take the "
-            "same name. Keep the store elsewhere, or open it with single_writer=True if only one process at a time writes to it",
+            f"The file system of {os.path.dirname(path)} has neither hard links nor an exclusive rename, so two "
+            "writers could take the same name. Keep the store elsewhere, or open it with single_writer=True if only "
+            "one process at a time writes to it",
             backend=NAME,
             key=path,
             operation="create",
@@ -140,22 +142,22 @@ def copy_bytes(source: BinaryIO, out: BinaryIO, progress: Progress | None) -> No
             progress(size)
         return
     done = 0
-    in_kernel = hasattr(os, "copy_file_range")
+    in_kernel: Callable[[int, int, int, int, int], int] | None = getattr(os, "copy_file_range", None)
     while done < size:
         count = min(_CHUNK, size - done)
-        if in_kernel:
+        if in_kernel is not None:
             try:
-                moved = os.copy_file_range(source.fileno(), out.fileno(), count, done, done)
+                moved = in_kernel(source.fileno(), out.fileno(), count, done, done)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                in_kernel = False
+                in_kernel = None
                 continue
         else:
             moved = _copy_chunk(source, out, done, count)
         if not moved:
-            if in_kernel:  # some file systems answer 0 where they should refuse
-                in_kernel = False
+            if in_kernel is not None:  # some file systems answer 0 where they should refuse
+                in_kernel = None
                 continue
             return
         done += moved
@@ -175,16 +177,16 @@ def _copy_chunk(source: BinaryIO, out: BinaryIO, at: int, count: int) -> int:
 
 def _clone(source: BinaryIO, out: BinaryIO) -> bool:
     """Share the blocks of a file with a new one, where the file system can (Btrfs, XFS, bcachefs)."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import fcntl  # noqa: PLC0415 (not on every platform)
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415 (not on every platform)
 
-    ficlone = 0x40049409  # from linux/fs.h
-    try:
-        fcntl.ioctl(out.fileno(), ficlone, source.fileno())
-    except OSError:
-        return False
-    return True
+        ficlone = 0x40049409  # from linux/fs.h
+        try:
+            fcntl.ioctl(out.fileno(), ficlone, source.fileno())
+        except OSError:
+            return False
+        return True
+    return False
 
 
 def remove(path: str) -> bool:

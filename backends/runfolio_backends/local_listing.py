@@ -17,7 +17,10 @@ _FEW: Final = 100
 
 
 def walk(root: str, prefix: str, start_after: str, limit: int | None) -> Iterator[ObjectInfo]:
-    """Yield the objects below ``root/prefix`` as `Backend.list` says. Temporary files and symbolic links are no objects."""
+    """Yield the objects below ``root/prefix`` as `Backend.list` says.
+
+    Temporary files and symbolic links are no objects.
+    """
     if limit is not None and limit <= 0:
         return
     if any(part in (".", "..") for part in prefix.split("/")) or prefix.startswith("/"):
@@ -48,8 +51,9 @@ def _below(folder: str, prefix: str, start_after: str, *, few: bool) -> Iterator
 
 
 def _entries(folder: str, prefix: str, start_after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the entries that may hold keys after `start_after`, unsorted. A folder's name carries its slash, so that it sorts
-    like the keys below it: ``a-b`` before ``a/x`` before ``a0``.
+    """Yield the entries that may hold keys after `start_after`, unsorted.
+
+    A folder's name carries its slash, so that it sorts like the keys below it: ``a-b`` before ``a/x`` before ``a0``.
     """
     try:
         scan = os.scandir(folder)

@@ -25,24 +25,20 @@ def rename_exclusively(source: str, target: str) -> bool:
     """
     import ctypes  # noqa: PLC0415 (needed on few file systems, and loads slowly)
 
+    old, new = os.fsencode(source), os.fsencode(target)
+    calls: dict[str, tuple[str, tuple[object, ...]]] = {
+        "linux": ("renameat2", (_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE)),
+        "darwin": ("renamex_np", (old, new, _RENAME_EXCL)),
+    }
+    call = calls.get(sys.platform)
+    if call is None:
+        return False
+    name, arguments = call
     try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform.startswith("linux"):
-            arguments: tuple[object, ...] = (
-                _AT_FDCWD,
-                os.fsencode(source),
-                _AT_FDCWD,
-                os.fsencode(target),
-                _RENAME_NOREPLACE,
-            )
-            failed = library.renameat2(*arguments)
-        elif sys.platform == "darwin":
-            failed = library.renamex_np(os.fsencode(source), os.fsencode(target), _RENAME_EXCL)
-        else:
-            return False
+        function = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError):
         return False  # a C library without the call
-    if not failed:
+    if not function(*arguments):
         return True
     code = ctypes.get_errno()
     if code in _UNABLE:

@@ -19,7 +19,10 @@ _SCHEME: Final = "memory://"
 
 @dataclass(slots=True)
 class _Space:
-    """The objects of one name. `keys` stays sorted: Python orders str by code point, which is the order of the UTF-8 bytes."""
+    """The objects of one name.
+
+    `keys` stays sorted: Python orders str by code point, which is the order of the UTF-8 bytes.
+    """
 
     objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The local backend beyond the kit: what the operating system answers, links, leftovers, and how little a listing reads."""
+"""The local backend beyond the kit: what the system answers, links, leftovers, and how little a listing reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -27,9 +28,11 @@ from runfolio.errors import (
 from runfolio_backends import local_files
 from runfolio_backends.local import LocalBackend
 from runfolio_backends.local_errors import translate_errors
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
     from runfolio.backend import Backend
 
 
@@ -98,8 +101,12 @@ def test_a_failed_write_leaves_nothing(
     with pytest.raises((StorageError, ReadOnlyError)):
         _write(backend, operation, "a/new", tmp_path / "source")
     monkeypatch.undo()
-    assert os.listdir(backend.root / "a") == ["old"]
+    assert _names(backend.root / "a") == ["old"]
     assert [info.key for info in backend.list()] == ["a/old"]
+
+
+def _names(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir()]
 
 
 def _write(backend: Backend, operation: str, key: str, source: Path) -> None:
@@ -118,7 +125,7 @@ def test_full_disk(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError) as caught,
         translate_errors("put", "k", str(tmp_path)),
-        open("/dev/full", "wb", buffering=0) as out,
+        Path("/dev/full").open("wb", buffering=0) as out,
     ):
         out.write(b"x")
     assert not caught.value.retryable
@@ -140,8 +147,8 @@ AS_NOBODY = textwrap.dedent(
             return type(error).__name__
         return "fine"
     print(name(lambda: backend.put("a/new", b"x")), name(lambda: backend.create("b/new", b"x")),
-          name(lambda: backend.delete(["a/open"])), name(lambda: backend.get("a/open")), name(lambda: backend.get("a/secret")),
-          name(lambda: list(backend.list())))
+          name(lambda: backend.delete(["a/open"])), name(lambda: backend.get("a/open")),
+          name(lambda: backend.get("a/secret")), name(lambda: list(backend.list())))
     """
 )
 
@@ -190,7 +197,7 @@ def test_links_are_not_followed(backend: LocalBackend, tmp_path: Path) -> None:
     backend.put("a/link", b"mine")  # replaces the link, never its target
     assert (outside / "file").read_bytes() == b"secret"
     assert backend.get("a/link") == b"mine"
-    assert os.listdir(outside) == ["file"]
+    assert _names(outside) == ["file"]
 
 
 def test_a_linked_root_is_the_users_choice(tmp_path: Path) -> None:
@@ -218,7 +225,8 @@ def test_leftovers(backend: LocalBackend) -> None:
     old, young = (backend.root / "a" / f".rf~{letter * 16}~" for letter in "0a")
     for leftover in (old, young):
         leftover.write_bytes(b"half")
-    os.utime(old, (time.time() - 100_000,) * 2)
+    long_ago = time.time() - 100_000
+    os.utime(old, (long_ago, long_ago))
     assert [info.key for info in backend.list()] == ["a/b"]
     assert backend.sweep() == 1
     assert (old.exists(), young.exists()) == (False, True)
@@ -229,21 +237,22 @@ def test_empty_folders_go(backend: LocalBackend) -> None:
     backend.put("a/b/c/d", b"x")
     backend.put("a/e", b"x")
     backend.delete(["a/b/c/d"])
-    assert sorted(os.listdir(backend.root / "a")) == ["e"]
+    assert sorted(_names(backend.root / "a")) == ["e"]
     backend.delete(["a/e"])
-    assert os.listdir(backend.root) == []
+    assert _names(backend.root) == []
     assert backend.root.is_dir()
 
 
 def test_a_vanishing_folder_does_not_matter(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process prunes the folder between its making and the temporary file in it."""
-    real, removed = os.makedirs, []
+    real = os.makedirs
+    removed: list[str] = []
 
     def makedirs(name: str, **options: bool) -> None:
         real(name, **options)
         if len(removed) < 5:
             removed.append(name)
-            os.rmdir(name)
+            Path(name).rmdir()
 
     monkeypatch.setattr(os, "makedirs", makedirs)
     backend.put("a/b", b"x")
@@ -252,7 +261,7 @@ def test_a_vanishing_folder_does_not_matter(backend: LocalBackend, monkeypatch: 
 
 
 def test_a_short_listing_reads_little(backend: LocalBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first keys of a big folder cost the folder's names, and the details of nothing else; other folders stay closed."""
+    """The first keys of a big folder cost the folder's names, and no details; other folders stay closed."""
     for folder in ("index", "zoo/a", "zoo/b"):
         (backend.root / folder).mkdir(parents=True)
         for at in range(3000):
@@ -272,16 +281,16 @@ def test_a_short_listing_reads_little(backend: LocalBackend, monkeypatch: pytest
 
     class Scan:
         def __init__(self, path: str) -> None:
-            opened.append(os.path.basename(path))
+            opened.append(Path(path).name)
             self._scan = real(path)
 
-        def __enter__(self) -> Scan:
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *args: object) -> None:
             self._scan.close()
 
-        def __iter__(self):
+        def __iter__(self) -> Iterator[Entry]:
             return map(Entry, self._scan)
 
     monkeypatch.setattr(os, "scandir", Scan)
@@ -299,7 +308,7 @@ def test_a_listing_survives_a_deletion(backend: LocalBackend) -> None:
         backend.put(key, b"x")
     listing = backend.list("a/")
     assert next(listing).key == "a/1"
-    os.unlink(backend.root / "a" / "2")
+    (backend.root / "a" / "2").unlink()
     assert [info.key for info in listing] == ["a/3"]
 
 
@@ -346,7 +355,7 @@ def test_without_any_exclusive_creation(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(StorageError, match="single_writer") as caught:
         LocalBackend(tmp_path).create("k", b"x")
     assert not caught.value.retryable
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
     alone = LocalBackend(tmp_path, single_writer=True)
     assert not alone.capabilities.conditional_create
     alone.create("k", b"x")
@@ -360,7 +369,12 @@ def test_a_file_that_shrinks_or_grows_while_it_is_copied(backend: LocalBackend, 
     source = tmp_path / "growing"
     source.write_bytes(b"a" * 1000)
     with source.open("ab") as out:
-        backend.put_file("k", source, lambda count: (out.write(b"b" * 10), out.flush()) and None)
+
+        def grow(_: int) -> None:
+            out.write(b"b" * 10)
+            out.flush()
+
+        backend.put_file("k", source, grow)
     assert backend.get("k") == b"a" * 1000
 
 

@@ -79,7 +79,7 @@ WRITER = textwrap.dedent(
 
 @pytest.mark.parametrize("size", [1, 300_000])
 def test_killed_while_writing(tmp_path: Path, size: int) -> None:
-    """Whenever a writer is killed, each object is there as a whole or not at all, and what it left behind is no object."""
+    """Whenever a writer is killed, each object is whole or not there, and what it left behind is no object."""
     backend = LocalBackend(tmp_path / "store")
     for _ in range(6):
         worker = subprocess.Popen(

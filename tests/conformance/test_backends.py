@@ -16,9 +16,10 @@ from runfolio_backends.local import LocalBackend  # noqa: E402
 from runfolio_backends.memory import MemoryBackend  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from runfolio.backend import Backend
+    from runfolio.backend import Backend, ObjectInfo
 
 _spaces = count()
 
@@ -70,7 +71,7 @@ class TestWrapped(BackendConformance):
 def test_rules_are_not_shadowed_in_silence() -> None:
     with pytest.raises(TypeError, match="test_delete"):
 
-        class Lazy(BackendConformance):
+        class Lazy(BackendConformance):  # pyright: ignore[reportUnusedClass]  # making it is the error
             def test_delete(self, backend: Backend) -> None:
                 pass
 
@@ -89,12 +90,16 @@ def test_the_kit_finds_what_is_wrong(tmp_path: Path) -> None:
         def create(self, key: str, data: bytes) -> None:
             self.put(key, data)
 
-        def list(self, prefix: str = "", *, start_after: str = "", limit: int | None = None):  # type: ignore[no-untyped-def]
+        def list(self, prefix: str = "", *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
             return super().list(prefix.rstrip("/"), start_after=start_after, limit=limit)
 
     class Kit(BackendConformance):
         pass
 
-    for rule in (lambda kit, one: kit.test_create(one), lambda kit, one: kit.test_prefix(one, "a/")):
+    rules: tuple[Callable[[Kit, Backend], None], ...] = (
+        lambda kit, one: kit.test_create(one),
+        lambda kit, one: kit.test_prefix(one, "a/"),
+    )
+    for rule in rules:
         with pytest.raises((AssertionError, pytest.fail.Exception)):
             rule(Kit(), Hasty(f"memory://hasty-{next(_spaces)}"))

@@ -25,7 +25,14 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+LONG = {"command-line.md", "quickstart.md", "workbench.md", "tracked-runs.md"}
+"""Pages whose blocks start many processes: left out of the quick run."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else [], id=name_of(page)) for page in PAGES],
+)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     folder.mkdir()

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +36,7 @@ from runfolio.store.manifests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from runfolio.store.desk import Desk
     from runfolio.store.ledger import FileState
@@ -128,7 +129,7 @@ def push_files(
     def store(state: FileState) -> dict[str, Any]:
         return _store(desk, run_id, state, others, largest, progress)
 
-    rows = desk.environment.gather([lambda one=one: store(one) for one in pending])  # type: ignore[misc]  # bound per file
+    rows = desk.environment.gather([partial(store, one) for one in pending])
     failed = [row for row in rows if row["status"] == FAILED]
     _put_manifest(desk, run_id, writer, failed)
     if not failed:
@@ -154,7 +155,7 @@ def _read_others(desk: Desk, run_id: str, writer: str) -> _Others:
             return []  # deleted with its run
 
     found = _Others(objects={key.removeprefix(layout.run_folder(run_id)) for key in listing.files})
-    for rows in desk.environment.gather([lambda key=key: read(key) for key in keys]):  # type: ignore[misc]  # bound per key
+    for rows in desk.environment.gather([partial(read, key) for key in keys]):
         for row in rows:
             found.rows.setdefault(row["key"] or row["path"], []).append(row)
     return found
@@ -255,7 +256,7 @@ def _same(before: os.stat_result, source: Path) -> bool:
 
 
 @contextmanager
-def _copied(source: Path) -> Iterator[tuple[Path, str, int, bool]]:
+def _copied(source: Path) -> Generator[tuple[Path, str, int, bool]]:
     """Copy a file of a private name: the copy, its hash and length, and whether the source was quiet meanwhile."""
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory(prefix="runfolio-") as folder:

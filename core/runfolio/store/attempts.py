@@ -59,8 +59,8 @@ def attempt(desk: Desk) -> int:
 def _choose(desk: Desk, document: Mapping[str, Any]) -> int:
     """Attempt 1: the first attempt is the start itself.
 
-    One of the attempts that are there may be this one: made by another replay of the same journal, which runs beside this. It
-    is looked for, else the run would get two attempts of one process.
+    One of the attempts that are there may be this one: made by another replay of the same journal, which runs beside
+    this. It is looked for, else the run would get two attempts of one process.
     """
     run_id = document["run"]
     listing = sort_out(run_id, desk.backend.list(layout.run_folder(run_id)))
@@ -69,7 +69,7 @@ def _choose(desk: Desk, document: Mapping[str, Any]) -> int:
 
     def is_mine(key: str) -> bool:
         try:
-            return decode(desk.backend.get(key), key)["wid"] == document["wid"]
+            return bool(decode(desk.backend.get(key), key)["wid"] == document["wid"])
         except (NotFoundError, FormatError):
             return False
 

@@ -48,6 +48,9 @@ class Desk:
         return create_parquet(self.storage, key, data, wid, self.environment, self.patience)
 
     def announce(self, microseconds: int, who: str, stored: Mapping[str, Any]) -> None:
-        """Put the log entry of a stored document. Its name is derived from what was journaled: a replay writes the same."""
+        """Put the log entry of a stored document.
+
+        Its name is derived from what was journaled: a replay writes the same.
+        """
         name = layout.EntryName(microseconds, stored["run"], stored["kind"], who)
         self.backend.put(layout.entry(name), encode(entry_document(stored)))

@@ -1,4 +1,4 @@
-"""The JSON documents of a store: their fields (``docs/format.md``, "Documents"), their bytes, and which versions are read."""
+"""The JSON documents of a store (``docs/format.md``, "Documents"): fields, bytes, and which versions are read."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ def decode(data: bytes, key: str) -> dict[str, Any]:
         raise FormatError(f"{key} is damaged: it has no format version", key=key)
     if version > FORMAT:
         raise FormatError(
-            f"{key} has format {version}, and this Runfolio reads up to {FORMAT}: upgrade it with `pip install -U runfolio`",
+            f"{key} has format {version}, and this Runfolio reads up to {FORMAT}: "
+            "upgrade it with `pip install -U runfolio`",
             key=key,
         )
     if not isinstance(document.get("wid"), str):

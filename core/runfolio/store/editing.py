@@ -74,7 +74,9 @@ def intend_edit(
 
 
 def edit(desk: Desk, token: str, *, pinned: Collection[str] = ()) -> dict[str, Any]:
-    """Do the rest of an intended edit or delete and return the stored record (3 requests; a delete sweeps the folder then).
+    """Do the rest of an intended edit or delete and return the stored record.
+
+    That takes 3 requests; a delete sweeps the folder then.
 
     Args:
         desk: where to work.
@@ -114,9 +116,10 @@ def edit(desk: Desk, token: str, *, pinned: Collection[str] = ()) -> dict[str, A
 
 
 def sweep_folder(backend: Backend, run_id: str, *, pinned: Collection[str] = ()) -> int:
-    """Delete what a deleted run left, and return how many objects that were. ``start.json`` and the edits stay for ever.
+    """Delete what a deleted run left, and return how many objects that were.
 
-    Without them the id, and a journal that lies about somewhere, could start a second run of this name.
+    ``start.json`` and the edits stay for ever. Without them the id, and a journal that lies about somewhere, could
+    start a second run of this name.
 
     Raises:
         PermissionDeniedError: these credentials may not delete.

@@ -48,7 +48,10 @@ class Ending:
 
 
 def intend_end(desk: Desk, spooled: SpooledRunLike, ending: Ending) -> None:
-    """Journal the end record (End 0). No request. From now on the journal must not get rows. Only the first call counts."""
+    """Journal the end record (End 0). No request.
+
+    From now on the journal must not get rows. Only the first call counts.
+    """
     if desk.ledger.state.end is not None:
         return
     state, environment = desk.ledger.state, desk.environment

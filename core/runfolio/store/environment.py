@@ -20,6 +20,7 @@ class Gather(Protocol):
 
     def __call__(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Return what each call returned; the first exception is raised once all of them have come to an end."""
+        ...
 
 
 def serially(calls: Sequence[Callable[[], _T]]) -> list[_T]:

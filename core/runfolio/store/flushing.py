@@ -9,9 +9,9 @@ from runfolio.errors import PermissionDeniedError, StorageError
 from runfolio.store.documents import FORMAT, segment_wid
 
 if TYPE_CHECKING:
-    from runfolio.layout import Segment
     from collections.abc import Sequence
 
+    from runfolio.layout import Segment
     from runfolio.store.desk import Desk
     from runfolio.store.spooled import SpooledRunLike
 
@@ -22,7 +22,10 @@ SWEEP_EVERY: Final = 16
 
 
 def flush(desk: Desk, spooled: SpooledRunLike) -> int:
-    """Send the boundaries that were journaled, then the rows since (1 request), and return the position of the last row stored.
+    """Send the boundaries that were journaled, then the rows since (1 request).
+
+    Returns:
+        The position of the last row stored.
 
     Raises:
         ReadOnlyError: the store cannot be written.
@@ -64,7 +67,10 @@ def store_rows(desk: Desk, spooled: SpooledRunLike, key: str, part: Segment) -> 
 
 
 def change_key(desk: Desk) -> None:
-    """Take a new writer key for everything not yet acknowledged: another process, a clone of this one, writes under ours."""
+    """Take a new writer key for everything not yet acknowledged.
+
+    Another process, a clone of this one, writes under ours.
+    """
     name = desk.ledger.state.writer.rsplit(".", 1)[0]
     first = desk.ledger.rows_stored
     desk.ledger.note("rekey", {"writer": f"{name}.{desk.environment.token()}", "first": first})
@@ -102,10 +108,11 @@ def _size_class(rows: int) -> int:
 
 
 def _sweep(desk: Desk, run_id: str) -> None:
-    """Delete own segments that a longer one, acknowledged, covers. Readers ignore them by their names, so there is no hurry.
+    """Delete own segments that a longer one, acknowledged, covers.
 
-    The first segment that a longer one covers goes in a request of its own, before the rest: a reader whose listing
-    still showed it, but no longer the rest, finds it gone and starts again.
+    Readers ignore them by their names, so there is no hurry. The first segment that a longer one covers goes in a
+    request of its own, before the rest: a reader whose listing still showed it, but no longer the rest, finds it gone
+    and starts again.
     """
     state = desk.ledger.state
     stored = [one for one in desk.ledger.segments if one in state.stored]

@@ -143,7 +143,7 @@ class Ledger:
 
     @property
     def uid(self) -> str:
-        """What write ids of this writer begin with: the uid of the run, or the writer key where it was never learned."""
+        """What write ids of this writer begin with: the run's uid, or the writer key where it was never learned."""
         return self.state.uid or self.state.writer
 
     @property
@@ -177,7 +177,10 @@ class Ledger:
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
-        """The rows of the manifest: what is stored or given up, by path; for a file on its way what was stored before it."""
+        """The rows of the manifest: what is stored or given up, by path.
+
+        For a file on its way that is what was stored before it.
+        """
         with self._lock:
             rows = [one.stored or one.earlier for _, one in sorted(self.state.files.items())]
             return [row for row in rows if row is not None]

@@ -74,7 +74,8 @@ def decode_manifest(data: bytes, key: str) -> list[dict[str, Any]]:
     version = (table.schema.metadata or {}).get(b"runfolio.format", b"1")
     if not version.isdigit() or int(version) > FORMAT:
         raise FormatError(
-            f"The manifest {key} has format {version.decode(errors='replace')}, and this Runfolio reads up to {FORMAT}: upgrade it",
+            f"The manifest {key} has format {version.decode(errors='replace')}, and this Runfolio reads up to "
+            f"{FORMAT}: upgrade it",
             key=key,
         )
     if not {"path", "size", "status"} <= set(table.column_names):

@@ -81,8 +81,8 @@ def open_store(
 def _make(backend: Backend, environment: Environment, *, single_writer: bool, supported: Collection[str]) -> StoreInfo:
     if not backend.capabilities.conditional_create and not single_writer:
         raise ConfigurationError(
-            f"The storage at {backend.url} cannot create an object only if it is absent, so writers could overwrite one another. "
-            "Set single_writer = true if only one process at a time will ever write there",
+            f"The storage at {backend.url} cannot create an object only if it is absent, so writers could overwrite "
+            "one another. Set single_writer = true if only one process at a time will ever write there",
             backend=backend.name,
         )
     fresh: StoreDocument = {

@@ -1,4 +1,7 @@
-"""The pusher: one journal's way into the store, while its process lives (`start`, `flush`, `beat`, `end`) and after (`replay`)."""
+"""The pusher: one journal's way into the store.
+
+While its process lives that is `start`, `flush`, `beat` and `end`; after it, `replay`.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,10 @@ class Pusher:
         ending.intend_end(self._desk, self.spooled, how)
 
     def learn(self, kind: FactKind, facts: Mapping[str, Any]) -> None:
-        """Journal params, summary values, definitions or properties. Later ones of the same name replace earlier ones."""
+        """Journal params, summary values, definitions or properties.
+
+        Later ones of the same name replace earlier ones.
+        """
         self.ledger.note(kind, facts)
 
     def stage(self, file: StagedFile) -> None:
@@ -110,7 +116,11 @@ class Pusher:
             return attempts.attempt(self._desk)
 
     def begin(self) -> int | None:
-        """Do what was intended of `start` and `attempt`; return the number of the run, or None where it is not ours to give."""
+        """Do what was intended of `start` and `attempt`.
+
+        Returns:
+            The number of the run; None where it is not ours to give.
+        """
         state = self.ledger.state
         if state.start is not None:
             return self.start()
@@ -132,7 +142,9 @@ class Pusher:
             beating.beat(self._desk, self.spooled, self._beats)
 
     def push_files(self, *, unlimited: bool = False) -> list[dict[str, str]]:
-        """Store the staged files and the manifest. Returns what could not be stored; those are tried again by the next call.
+        """Store the staged files and the manifest.
+
+        Returns what could not be stored; those are tried again by the next call.
 
         Args:
             unlimited: store files of any size.
@@ -149,7 +161,10 @@ class Pusher:
         who: str | None = None,
         kind: Literal["edit", "delete"] = "edit",
     ) -> dict[str, Any]:
-        """Change a field of the run, or delete it (3 requests). Journaled first: what the storage refuses now, a replay does."""
+        """Change a field of the run, or delete it (3 requests).
+
+        Journaled first: what the storage refuses now, a replay does.
+        """
         token = self._intend_edit(field, value, who, kind)
         with self._requests:
             return editing.edit(self._desk, token)
@@ -179,7 +194,10 @@ class Pusher:
         return stored
 
     def replay(self, *, dead: bool = True, ended: str | None = None) -> Replayed:
-        """Bring everything in the journal to the store, once, however often it is repeated (see `runfolio.store.replaying`)."""
+        """Bring everything in the journal to the store, once, however often it is repeated.
+
+        See `runfolio.store.replaying`.
+        """
         with self._requests:
             done = replaying.replay(
                 self._desk,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from runfolio import layout
 from runfolio.errors import FormatError, NotFoundError, RunNotFoundError, TransientStorageError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from runfolio.backend import Backend
 
-_T = TypeVar("_T")
 _ROUNDS: Final = 10
 
 
@@ -150,18 +149,7 @@ def _read(
     calls: list[Callable[[], None]] = []
 
     def document(key: str, keep: Callable[[dict[str, Any]], None], **fields: type) -> None:
-        def call() -> None:
-            try:
-                read = decode(backend.get(key), key)
-                require(read, key, **fields)
-            except FormatError as error:
-                if key == layout.start(found.run_id):
-                    raise
-                found.damaged[key] = str(error)
-            else:
-                keep(read)
-
-        calls.append(call)
+        calls.append(_document_reader(backend, found, key, keep, fields))
 
     if listing.started:
         document(layout.start(found.run_id), lambda read: setattr(found, "start", read), uid=str, main=str)
@@ -178,6 +166,23 @@ def _read(
         calls.extend(_manifest_reader(backend, found, writer, key) for writer, key in listing.manifests.items())
     environment.gather(calls)
     found.edits.sort(key=lambda one: (one["stamp"], one["token"]))
+
+
+def _document_reader(
+    backend: Backend, found: RunFolder, key: str, keep: Callable[[dict[str, Any]], None], fields: dict[str, type]
+) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            read = decode(backend.get(key), key)
+            require(read, key, **fields)
+        except FormatError as error:
+            if key == layout.start(found.run_id):
+                raise
+            found.damaged[key] = str(error)
+        else:
+            keep(read)
+
+    return call
 
 
 def _putter(into: dict[Any, dict[str, Any]], key: object) -> Callable[[dict[str, Any]], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from runfolio import layout
@@ -10,10 +11,10 @@ from runfolio.errors import NotFoundError, TransientStorageError
 from runfolio.store.environment import Environment
 
 if TYPE_CHECKING:
-    from runfolio.layout import Segment
     from collections.abc import Callable, Iterable, Mapping
 
     from runfolio.backend import Backend, ObjectInfo
+    from runfolio.layout import Segment
 
 _T = TypeVar("_T")
 _ROUNDS: Final = 50
@@ -83,7 +84,7 @@ def read_rows(
             doubts -= 1  # again from the start: the pages of a listing are not one snapshot
             continue
         try:
-            found = environment.gather([lambda one=one: read(backend, one) for one in files])  # type: ignore[misc]  # bound per file
+            found = environment.gather([partial(read, backend, one) for one in files])
         except NotFoundError:
             continue  # merged or ended meanwhile: drop everything read
         return RowsRead(list(zip(files, found, strict=True)), missing)
@@ -127,7 +128,10 @@ def cover(files: Iterable[RowFile]) -> list[RowFile]:
 
 
 def _has_gap(files: Iterable[RowFile]) -> bool:
-    """Whether rows lie between two of the files, or before the first of a writer. A writer that had to change its key has one."""
+    """Whether rows lie between two of the files, or before the first of a writer.
+
+    A writer that had to change its key has such a gap.
+    """
     covered: dict[str, int] = {}
     for one in files:
         if one.part.first > covered.get(one.part.writer, 0):

@@ -14,9 +14,11 @@ class Notes(Protocol):
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
         """Return everything noted so far, by this process and by earlier ones, in order."""
+        ...
 
     def note(self, kind: str, body: Mapping[str, Any], /) -> None:
         """Append one event. When this returns, the event outlives the process."""
+        ...
 
 
 class SpooledRunLike(Notes, Protocol):
@@ -25,29 +27,36 @@ class SpooledRunLike(Notes, Protocol):
     @property
     def run_id(self) -> str:
         """The run."""
+        ...
 
     @property
     def project(self) -> str:
         """Its project."""
+        ...
 
     @property
     def writer(self) -> str:
         """The writer key that the journal was made with."""
+        ...
 
     def cut(self) -> int:
         """Return how many rows the journal holds now. Rows below that position never change."""
+        ...
 
     def encode(self, first: int, after: int, metadata: Mapping[str, str]) -> bytes:
         """Return the rows ``[first, after)`` as a Parquet file with this key-value metadata.
 
         Its `writer` column holds ``metadata["runfolio.writer"]``.
         """
+        ...
 
     def summaries(self) -> dict[str, dict[str, Any]]:
         """Return the summary of each metric over all rows, as end documents carry it."""
+        ...
 
     def discard(self) -> None:
         """Delete the journal: everything in it is in the store."""
+        ...
 
 
 @dataclass(slots=True)

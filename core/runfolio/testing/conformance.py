@@ -22,7 +22,7 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
 
@@ -298,10 +298,11 @@ class ConcurrencyConformance(_Rules):
             return
         for at in range(10):
             size = 0 if at % 3 == 0 else 70_000 * (at % 2) + 1
-            winners = _race(
-                8,
-                lambda who, at=at, size=size: self._try_create(self.again(backend), f"race/{at}", bytes([who]) * size),
-            )
+
+            def create(who: int, at: int = at, size: int = size) -> bool:
+                return self._try_create(self.again(backend), f"race/{at}", bytes([who]) * size)
+
+            winners = _race(8, create)
             assert len(winners) == 1
             assert backend.get(f"race/{at}") == bytes([winners[0]]) * size
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from runfolio import layout
@@ -224,14 +225,12 @@ class Trial:
         main.owner = self.schedule.actor(f"main{number}", lambda world: self._main(world, main.spool, uid))
         for name in ("rank1",) if chance.random() < 0.7 else ():
             other = self._life(run_id, name)
-            other.owner = self.schedule.actor(
-                f"{name}.{number}", lambda world, spool=other.spool: self._join(world, spool, uid)
-            )
+            other.owner = self.schedule.actor(f"{name}.{number}", partial(self._join, spool=other.spool, uid=uid))
         if chance.random() < 0.4:
             for at in range(2):
                 again = self._life(run_id, "main")
                 again.owner = self.schedule.actor(
-                    f"again{at}.{number}", lambda world, spool=again.spool: self._resume(world, spool, uid)
+                    f"again{at}.{number}", partial(self._resume, spool=again.spool, uid=uid)
                 )
         for at in range(2):
             self.schedule.actor(f"editor{at}.{number}", lambda world: self._edit(world, run_id))
@@ -239,7 +238,7 @@ class Trial:
             self.schedule.actor(f"deleter.{number}", lambda world: self._delete(world, run_id))
         for life in [one for one in self.lives if one.spool.run_id == run_id]:
             for at in range(2):
-                self.schedule.actor(f"sync{at}.{life.spool.writer}", lambda world, life=life: self._sync(world, life))
+                self.schedule.actor(f"sync{at}.{life.spool.writer}", partial(self._sync, life=life))
 
     def _life(self, run_id: str, name: str) -> _Life:
         life = _Life(MemorySpool(run_id, PROJECT, f"{name}.{self._random.getrandbits(64):016x}"))
@@ -423,7 +422,7 @@ class Trial:
         return found
 
     def _announcements(self) -> list[str]:
-        """Part of I4: each log entry has exactly the document that is in the folder, and each document was announced."""
+        """Part of I4: each log entry has exactly the document of the folder, and each document was announced."""
         found: list[str] = []
         stored: dict[tuple[str, str, str], dict[str, Any]] = {}
         gone: set[str] = set()
@@ -442,8 +441,8 @@ class Trial:
         return found + [f"I4: {name} was never announced" for name in stored.keys() - announced if name[0] not in gone]
 
     def _documents(self, prefix: str) -> list[tuple[str, dict[str, Any]]]:
-        found: list[tuple[str, dict[str, Any]]] = []
-        for info in self.schedule.backend.list(prefix):
-            if info.key.endswith(".json") and info.key != layout.FOLD_ADVICE:
-                found.append((info.key, decode(self.schedule.backend.get(info.key), info.key)))
-        return found
+        return [
+            (info.key, decode(self.schedule.backend.get(info.key), info.key))
+            for info in self.schedule.backend.list(prefix)
+            if info.key.endswith(".json") and info.key != layout.FOLD_ADVICE
+        ]

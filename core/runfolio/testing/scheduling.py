@@ -38,7 +38,7 @@ from runfolio.store.retrying import Patience
 from runfolio.store.wrapping import WrappedBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from runfolio.backend import Backend, ObjectInfo, Progress
@@ -55,6 +55,16 @@ class Killed(BaseException):
 
 
 @dataclass(slots=True)
+class Turn:
+    """Where an actor stands between its moves; of interest to the schedule only."""
+
+    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    thread: threading.Thread | None = None
+    order: str = "go"
+    at: str = "begin"
+
+
+@dataclass(slots=True)
 class Actor:
     """One actor and what became of it.
 
@@ -66,6 +76,7 @@ class Actor:
         began: the step of its first move.
         ended: the step after its last; None while it lives.
         requests: how many requests it made.
+        turn: where it stands.
     """
 
     name: str
@@ -78,10 +89,7 @@ class Actor:
     began: int | None = None
     ended: int | None = None
     requests: int = 0
-    _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _thread: threading.Thread | None = None
-    _order: str = "go"
-    _at: str = "begin"
+    turn: Turn = field(default_factory=Turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ class Schedule:
             self._move(waiting[self._choose(len(waiting))])
 
     @contextmanager
-    def calm(self) -> Iterator[World]:
+    def calm(self) -> Generator[World]:
         """Give a world without faults, for what is done in this thread before or after."""
         yield World(_PagedBackend(self.backend), self._environment(0.0), self)
 
@@ -189,20 +197,20 @@ class Schedule:
         if actor.began is None:
             actor.began = self.step
             world = World(_ScheduledBackend(self.backend, self, actor), self._environment(actor.skew), self)
-            actor._thread = threading.Thread(target=self._live, args=(actor, world), daemon=True)
-            actor._thread.start()
+            actor.turn.thread = threading.Thread(target=self._live, args=(actor, world), daemon=True)
+            actor.turn.thread.start()
         else:
-            actor._order = self._draw_order(actor)
-            actor._go.release()
+            actor.turn.order = self._draw_order(actor)
+            actor.turn.go.release()
         if not self._parked.acquire(timeout=_STUCK):
             raise AssertionError(f"the actor {actor.name} blocks on something that is no request")
 
     def _draw_order(self, actor: Actor) -> str:
         if actor.mortal and self._happens("kill"):
             return "kill"
-        if actor._at == "after" and self._happens("lose"):
+        if actor.turn.at == "after" and self._happens("lose"):
             return "lose"
-        if actor._at == "before" and self._happens("fail"):
+        if actor.turn.at == "before" and self._happens("fail"):
             return "fail"
         return "go"
 
@@ -224,21 +232,21 @@ class Schedule:
         """Hand over at a request and come back when it is this actor's turn."""
         if actor.killed:
             raise Killed(f"{actor.name} is dead already")
-        actor._at = at
+        actor.turn.at = at
         self._parked.release()
-        actor._go.acquire()
-        self.trace.append((actor.name, f"{at}:{actor._order}", operation, key))
-        if actor._order == "kill":
+        actor.turn.go.acquire()
+        self.trace.append((actor.name, f"{at}:{actor.turn.order}", operation, key))
+        if actor.turn.order == "kill":
             actor.killed = True
             raise Killed(f"{actor.name} {at} {operation} {key}")
-        if actor._order in ("lose", "fail"):
-            raise TransientStorageError(f"{actor._order} {operation} {key}", operation=operation, key=key)
+        if actor.turn.order in ("lose", "fail"):
+            raise TransientStorageError(f"{actor.turn.order} {operation} {key}", operation=operation, key=key)
 
     def _end_all(self, waiting: list[Actor]) -> None:
         for actor in waiting:
             if actor.began is not None:
-                actor._order = "kill"
-                actor._go.release()
+                actor.turn.order = "kill"
+                actor.turn.go.release()
                 self._parked.acquire(timeout=_STUCK)
 
     def _environment(self, skew: float) -> Environment:
@@ -275,9 +283,7 @@ class _PagedBackend(WrappedBackend):
     def create(self, key: str, data: bytes) -> None:
         self.request("create", key, lambda: self.inner.create(key, data))
 
-    def list(
-        self, prefix: str = "", *, start_after: str = "", limit: int | None = None
-    ) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
         after, left = start_after, limit
         while left is None or left > 0:
             count = PAGE if left is None else min(PAGE, left)

@@ -1,4 +1,7 @@
-"""A journal in memory, for tests of the store protocol: it outlives the actors that write to it, as a file outlives a process."""
+"""A journal in memory, for tests of the store protocol.
+
+It outlives the actors that write to it, as a file outlives a process.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _READY: Final = "ready"
 
 
 def launch_detached(request: LaunchRequest) -> int:
-    """Start a tracked run in the background and return as soon as its working copy is made: the project may then be edited.
+    """Start a tracked run in the background. Returns when its working copy is made: the project may then be edited.
 
     Returns:
         0, or the exit code of the launcher when the run could not begin.
@@ -56,8 +56,8 @@ def launch_detached(request: LaunchRequest) -> int:
 
 
 def main() -> int:
-    """The background process: read the request from stdin, execute it, and speak to the parent until it has heard enough."""
-    from runfolio_plugins.launch.launcher import launch, silent_screen  # noqa: PLC0415 (after the fork in the road above)
+    """The background process: execute the request that stdin holds, and speak to the parent until the script begins."""
+    from runfolio_plugins.launch.launcher import launch, silent_screen  # noqa: PLC0415 (the parent needs it not)
     from runfolio_plugins.launch.story import Story  # noqa: PLC0415 (likewise)
 
     request = LaunchRequest.from_json(sys.stdin.read())

@@ -1,4 +1,4 @@
-"""What is stored of a run's folder: everything below `outputs`, and what changed in the folders the project captures besides."""
+"""What is stored of a run's folder: everything below `outputs`, and what changed in the other captured folders."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def plan_capture(
     Args:
         root: the folder in which the script ran. Where the script went meanwhile does not matter.
         folders: captured besides `outputs`, relative to `root`. Their files appear below ``outputs/``.
-        known: files that need not be stored, because they are as they were then: those of an earlier capture, and those that lay in
-            `outputs` before a run that executes in the project itself.
+        known: files that need not be stored, because they are as they were then: those of an earlier capture, and those
+            that lay in `outputs` before a run that executes in the project itself.
         baseline: the working copy as it began: size and modification time. In `folders`, only what differs is stored.
     """
     walk = _Walk(os.path.realpath(root))
@@ -93,7 +93,7 @@ def plan_capture(
 
 
 def _names(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Paths in the run. A captured folder may meet one of the same name below `outputs`; what lies there keeps its path."""
+    """Paths in the run. Where a captured folder meets one below `outputs`, the latter keeps its path."""
     own = {target for path, target in wanted.items() if path == target}
     moved = {}
     for path, target in wanted.items():

@@ -1,14 +1,21 @@
 """The process in which a user's Python script runs: as if the interpreter had been started with the script itself.
 
-It is run as a file, by any interpreter, and needs nothing but the standard library. What it adds to a plain start: the root of the
-working copy can be imported from as well as the script's folder, and an exception leaves the script's own traceback in a report for the
-launcher, with no frame of ours, neither there nor on stderr.
+It is run as a file, by any interpreter, and needs nothing but the standard library. What it adds to a plain start: the
+root of the working copy can be imported from as well as the script's folder, and an exception leaves the script's own
+traceback in a report for the launcher, with no frame of ours, neither there nor on stderr.
 """
+
+# ruff: noqa: PLC0415, PTH120, PTH123, S102 (it starts fast and leaves no module behind that the script did not load; running
+# code is what it is for)
 
 from __future__ import annotations
 
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType, TracebackType
 
 MODULE = "-m"
 _LONGEST = 200_000
@@ -18,8 +25,8 @@ def main(arguments: list[str]) -> None:
     """Run a script or module.
 
     Args:
-        arguments: the report to write when it raises, the root of the working copy, the script's full path or ``-m``, the script
-            as it was given or the module's name, and its arguments.
+        arguments: the report to write when it raises, the root of the working copy, the script's full path or ``-m``,
+            the script as it was given or the module's name, and its arguments.
     """
     report, root, path, name, *rest = arguments
     sys.argv[:] = [name, *rest]
@@ -49,7 +56,7 @@ def _run_script(path: str, root: str) -> None:
     _set_path([folder] if folder == root else [folder, root])
     main_module = _fresh_main()
     main_module.__file__ = path
-    main_module.__cached__ = None
+    main_module.__dict__["__cached__"] = None
     main_module.__loader__ = SourceFileLoader("__main__", path)
     with open_code(path) as file:
         source = file.read()
@@ -70,7 +77,7 @@ def _run_module(name: str, root: str) -> None:
         sys.exit(f"{sys.executable}: No module named {name}")
     main_module = _fresh_main()
     main_module.__file__ = spec.origin
-    main_module.__cached__ = spec.cached
+    main_module.__dict__["__cached__"] = spec.cached
     main_module.__loader__ = spec.loader
     main_module.__package__ = spec.parent
     main_module.__spec__ = spec
@@ -84,19 +91,18 @@ def _set_path(folders: list[str]) -> None:
     sys.path[0:1] = folders  # the interpreter put this file's folder there
 
 
-def _fresh_main():  # noqa: ANN202 (a module, with attributes that types do not know)
+def _fresh_main() -> ModuleType:
     import builtins
-    from types import ModuleType
 
-    module = ModuleType("__main__")
-    module.__builtins__ = builtins
+    module = type(sys)("__main__")
+    module.__dict__["__builtins__"] = builtins
     if sys.version_info < (3, 14):
         module.__annotations__ = {}
     sys.modules["__main__"] = module
     return module
 
 
-def _own(trace):  # noqa: ANN001, ANN202 (frames)
+def _own(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from where the script begins."""
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
@@ -106,7 +112,7 @@ def _own(trace):  # noqa: ANN001, ANN202 (frames)
 def _hide_own_frames() -> None:
     show = sys.excepthook
 
-    def hook(kind, error, trace) -> None:  # noqa: ANN001 (as the interpreter calls it)
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if trace is error.__traceback__:
             trace = _own(trace)
             error.__traceback__ = sys.last_traceback = trace

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runfolio.config import Settings
-
     from runfolio_plugins.launch.workspace import RunFolder
 
 
@@ -32,7 +31,7 @@ def clean_up(words: Sequence[str], *, everything: bool, dry_run: bool, force: bo
     count = freed = 0
     for folder in _chosen(settings, words, everything=everything):
         if not force and waits_for_sync(settings, folder):
-            yield f"left: {folder.path} has files that are not in the store yet (`runfolio sync` sends them; --force removes them)"
+            yield f"left: {folder.path} has files that are not in the store yet: `runfolio sync` sends them"
             continue
         size = folder.size()
         if not dry_run and not folder.remove():

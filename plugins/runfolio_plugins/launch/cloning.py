@@ -43,7 +43,8 @@ class Cloner:
             Size and modification time (ns) of the copy.
 
         Raises:
-            OSError: the source cannot be read (or is no regular file any more), or the target exists or cannot be written.
+            OSError: the source cannot be read (or is no regular file any more), or the target exists or cannot be
+            written.
         """
         flags = os.O_RDONLY | _BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         reading = os.open(source, flags)
@@ -78,28 +79,27 @@ class Cloner:
         return _copy_plainly(reading, writing)
 
     def _share(self, reading: int, writing: int) -> bool:
-        if sys.platform != "linux":
-            return False
-        try:
-            fcntl.ioctl(writing, _FICLONE, reading)
-        except OSError:
-            # Other file system, or one that cannot do it: the rest of the project lies in the same place.
-            self._reflinks = False
-            return False
-        return True
+        if sys.platform == "linux":
+            try:
+                fcntl.ioctl(writing, _FICLONE, reading)
+            except OSError:
+                # Other file system, or one that cannot do it: the rest of the project lies in the same place.
+                self._reflinks = False
+            else:
+                return True
+        return False
 
     def _copy_ranges(self, reading: int, writing: int) -> int:
         """Let the kernel copy. Returns 0 when it cannot, with nothing written."""
-        if sys.platform != "linux":
-            return 0
         done = 0
-        try:
-            while part := os.copy_file_range(reading, writing, _CHUNK * 16):
-                done += part
-        except OSError:
-            if done:
-                raise
-            self._ranges = False
+        if sys.platform == "linux":
+            try:
+                while part := os.copy_file_range(reading, writing, _CHUNK * 16):
+                    done += part
+            except OSError:
+                if done:
+                    raise
+                self._ranges = False
         return done
 
 
@@ -117,7 +117,7 @@ def _copy_plainly(reading: int, writing: int) -> int:
 def link(target: str, place: str, *, folder: bool) -> bool:
     """Make a symbolic link; False where the system does not let this user make one (Windows without developer mode)."""
     try:
-        os.symlink(target, place, target_is_directory=folder)
+        os.symlink(target, place, target_is_directory=folder)  # noqa: PTH211 (thousands of links)
     except OSError as error:
         if sys.platform == "win32" or error.errno in (errno.EPERM, errno.EOPNOTSUPP):
             return False

@@ -38,7 +38,7 @@ _RUN_SETTINGS: Final = {
 @click.argument("script")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def run(  # noqa: D417 (the options are documented above)
+def run(
     context: click.Context,
     script: str,
     arguments: tuple[str, ...],
@@ -60,9 +60,9 @@ def run(  # noqa: D417 (the options are documented above)
 ) -> None:
     """Run SCRIPT with ARGS and record it: output, files, values it logs, code state, environment.
 
-    SCRIPT is a Python file, a module (-m), a shell script or any program. It runs in a copy of the project, with the root of the
-    copy as current folder; everything it writes below ./outputs is stored. Everything after SCRIPT belongs to the script. The exit
-    code is the script's.
+    SCRIPT is a Python file, a module (-m), a shell script or any program. It runs in a copy of the project, with the
+    root of the copy as current folder; everything it writes below ./outputs is stored. Everything after SCRIPT belongs
+    to the script. The exit code is the script's.
 
     \b
     Examples:
@@ -147,7 +147,7 @@ def metric(name: str, value: str, step: int | None, *, text: bool) -> None:
 @click.option("--timeout", metavar="SECONDS", type=float, default=600.0, show_default=True, help="How long to wait.")
 @click.pass_context
 def capture(context: click.Context, timeout: float) -> None:
-    """Store what lies in ./outputs now, from a script inside a tracked run. Otherwise it is stored when the run ends."""
+    """Store what lies in ./outputs now, from inside a tracked run. Otherwise it is stored when the run ends."""
     from runfolio_plugins.launch.mailbox import ask  # noqa: PLC0415 (loaded on use)
 
     try:
@@ -178,8 +178,8 @@ def capture(context: click.Context, timeout: float) -> None:
 def clean(runs: tuple[str, ...], *, everything: bool, dry_run: bool, force: bool) -> None:
     """Remove kept working copies: those whose time is over, those of RUN (an id or its last five characters), or --all.
 
-    The copy of a run is kept when the script made files outside of what is stored, or when storage failed: for seven days, and
-    only the newest ten. Every `runfolio run` removes what is over.
+    The copy of a run is kept when the script made files outside of what is stored, or when storage failed: for seven
+    days, and only the newest ten. Every `runfolio run` removes what is over.
     """
     from runfolio_plugins.launch.cleaning import clean_up  # noqa: PLC0415 (loaded on use)
 

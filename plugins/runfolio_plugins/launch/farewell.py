@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runfolio import ActiveRun
-
     from runfolio_plugins.launch.launcher import Screen
     from runfolio_plugins.launch.request import Located
     from runfolio_plugins.launch.storing import Capturer
@@ -114,16 +113,12 @@ class Farewell:
             self.story.show(f"runfolio: {_printable(note)}")
         if self.left_behind:
             names = _shortened([_printable(path) for path in self.left_behind])
-            self.story.show(
-                f"runfolio: {_count(self.left_behind)} made or changed outside of outputs/, and not stored: {', '.join(names)}"
-            )
+            made = f"{_count(self.left_behind)} made or changed outside of outputs/, and not stored"
+            self.story.show(f"runfolio: {made}: {', '.join(names)}")
         if self.left_behind or self.problems:
-            self.story.show(
-                f"runfolio: kept for {KEPT_DAYS} days in {self.folder.path}; "
-                f'a setting like capture = ["checkpoints"] stores more folders'
-                if self.copied
-                else "runfolio: it stays where it is"
-            )
+            kept = f"kept for {KEPT_DAYS} days in {self.folder.path}" if self.copied else "left where they are"
+            advice = '; a setting like capture = ["checkpoints"] stores more folders' if self.left_behind else ""
+            self.story.show(f"runfolio: {kept}{advice}")
 
     def why_kept(self, now: float) -> Kept | None:
         """Why the folder of the run must stay; None when it can go."""

@@ -1,7 +1,7 @@
 """Which files of a project are ignored: the rules of Git, read from `.gitignore`, `.amlignore` and `.runfolioignore`.
 
-The meaning of a pattern comes from dulwich. Around it, patterns are grouped so that a project of thousands of files is sorted in
-a fraction of a second: plain names are looked up, the rest of a file becomes a few regular expressions.
+The meaning of a pattern comes from dulwich. Around it, patterns are grouped so that a project of thousands of files is
+sorted in a fraction of a second: plain names are looked up, the rest of a file becomes a few regular expressions.
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ class IgnoreFile:
     def _add(self, line: bytes) -> None:
         pattern = line
         ignored = not pattern.startswith(b"!")
-        if not ignored:
-            pattern = pattern[1:]
-        elif pattern.startswith((b"\\!", b"\\#")):
+        if not ignored or pattern.startswith((b"\\!", b"\\#")):
             pattern = pattern[1:]
         if not pattern.strip(b"/"):
             return
@@ -130,7 +128,7 @@ class IgnoreFile:
 
 
 def read_ignore_file(path: str, *, by_git: bool) -> IgnoreFile | None:
-    """Return the rules of an ignore file, or None when there is none, or it is a link (Git does not follow these either)."""
+    """Return the rules of an ignore file; None when there is none, or it is a link, which Git ignores too."""
     from dulwich.ignore import read_ignore_patterns  # noqa: PLC0415  (slow to load)
 
     try:
@@ -152,6 +150,7 @@ class Scope(NamedTuple):
     prefix: bytes
 
     def decide(self, path: bytes, name: bytes, *, folder: bool) -> Verdict | None:
+        """Return what the last matching rule says of a path of the project; None when none matches."""
         relative = self.prefix + path if self.depth == 0 else path[self.depth :]
         return self.rules.decide(relative, name, folder=folder)
 
@@ -191,7 +190,7 @@ def scopes_of_folder(folder: str, relative: bytes, names: Iterable[str]) -> list
 
 
 def scopes_above(project: Path, repository: Path | None) -> list[Scope]:
-    """Return the rules that hold in a project from outside of it: those of the repository around it and of the user's Git.
+    """Return the rules that hold in a project from outside: of the repository around it, and of the user's Git.
 
     Args:
         project: the project.

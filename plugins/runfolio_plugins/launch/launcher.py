@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runfolio.config import store_address
+from runfolio.config import redact_argv, store_address
 from runfolio.history import History
 from runfolio_plugins.launch import farewell, processes
 from runfolio_plugins.launch.capture import states_of_outputs
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from runfolio import ActiveRun
     from runfolio.plugins import Plugins
-
     from runfolio_plugins.launch.farewell import Farewell
     from runfolio_plugins.launch.request import Located
     from runfolio_plugins.launch.story import Story
@@ -100,7 +99,7 @@ def _start(history: History, located: Located, story: Story) -> ActiveRun:
         properties=properties,
     )
     story.tell(f"run {run.id} begins in {history.url}")
-    story.tell(f"project {located.root}, script {located.shown}, arguments {list(run.record.arguments)}")
+    story.tell(f"project {located.root}, script {located.shown}, arguments {redact_argv(list(request.arguments))}")
     return run
 
 
@@ -131,30 +130,48 @@ class _Launch:
             folder = self._make_folder()
             root, copy = self._prepare(folder)
             command = self.located.command(root, folder.report)
-            known = states_of_outputs(root, self.located.capture) if copy is None else None
+            capturer = self._capturer(root, copy)
+            log = OutputLog(folder.driver_log)
         except BaseException as error:
             self._give_up(error)
+            if self.folder is not None:
+                self.folder.remove()
             raise
-        capturer = Capturer(
-            self.run,
-            root,
-            folders=self.located.capture,
-            baseline=copy.baseline if copy is not None else None,
-            known=known,
-        )
+        try:
+            self.screen.ready()
+            ending = self._attend(command, root, folder, log, capturer)
+            if log.failed is not None:
+                self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
+            return self._finish(self._farewell(folder, copy), capturer, ending, folder)
+        except BaseException as error:
+            # Our own failure: the script's files stay where they are.
+            self._give_up(error)
+            raise
+
+    def _capturer(self, root: Path, copy: WorkingCopy | None) -> Capturer:
+        folders = self.located.capture
+        if copy is not None:
+            return Capturer(self.run, root, folders=folders, baseline=copy.baseline)
+        return Capturer(self.run, root, folders=folders, known=states_of_outputs(root, folders))
+
+    def _attend(
+        self, command: list[str], root: Path, folder: RunFolder, log: OutputLog, capturer: Capturer
+    ) -> Ending | None:
+        """Run the script with all that listens to it while it lasts."""
         logs = LogSender(self.run, self._logs(folder), self.story)
-        self.screen.ready()
         with ExitStack() as stack:
+            stack.callback(log.close)
             mailbox = Mailbox(folder.control / "requests")
             stack.callback(mailbox.close)
             desk = Desk(self.run, capturer, mailbox, logs.also, self.story.tell)
-            log = OutputLog(folder.driver_log)
-            stack.callback(log.close)
             logs.start()
             stack.callback(logs.stop)
             ending = self._execute_script(command, root, folder, log, desk)
             desk.close()
-        found = farewell.Farewell(
+            return ending
+
+    def _farewell(self, folder: RunFolder, copy: WorkingCopy | None) -> Farewell:
+        return farewell.Farewell(
             run=self.run,
             located=self.located,
             story=self.story,
@@ -163,9 +180,6 @@ class _Launch:
             left_behind=changed_files(copy, apart_from=self.located.capture) if copy is not None else [],
             copied=copy is not None,
         )
-        if log.failed is not None:
-            self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
-        return self._finish(found, capturer, ending, folder)
 
     # Before
 
@@ -190,14 +204,14 @@ class _Launch:
         plan = plan_copy(self.located.root, exclude=exclude, capture=self.located.capture)
         if len(plan.files) > _MANY_FILES or plan.bytes > _MANY_BYTES:
             self.story.warn(
-                f"the project has {len(plan.files):,} files of {plan.bytes / 1e6:,.0f} MB to copy. Name data folders in "
-                f".runfolioignore: they are then linked, not copied"
+                f"{len(plan.files):,} files of {plan.bytes / 1e6:,.0f} MB are copied for a run: name data folders in "
+                f".runfolioignore, and they are linked instead"
             )
         copy = make_copy(plan, folder.copy_of(self.located.root))
         how = "sharing their blocks with the project" if copy.shared else "copied"
         self.story.tell(
-            f"working copy {copy.root}: {len(plan.files):,} files, {plan.bytes:,} bytes, {how}; {len(plan.reachable):,} ignored ones "
-            f"linked; {time.monotonic() - began:.3f} s"
+            f"working copy {copy.root}: {len(plan.files):,} files, {plan.bytes:,} bytes, {how}; "
+            f"{len(plan.reachable):,} ignored ones linked; {time.monotonic() - began:.3f} s"
         )
         for path in plan.reachable[:_SHOWN]:
             self.story.tell(f"  linked to the original: {path}")
@@ -206,12 +220,10 @@ class _Launch:
         return copy.root, copy
 
     def _give_up(self, error: BaseException) -> None:
-        """The script cannot be started: the run ends with that as the reason."""
+        """We cannot go on: the run ends with that as the reason. One that has ended already stays as it is."""
         canceled = self.interrupts.canceled_by is not None
-        self.story.tell(f"the script was not started: {error}")
-        self.run.finish("Canceled" if canceled else "Failed", reason=f"not started: {error}"[:1000])
-        if self.folder is not None:
-            self.folder.remove()
+        self.story.tell(f"the launcher gives up: {error!r}")
+        self.run.finish("Canceled" if canceled else "Failed", reason=f"the launcher failed: {error}"[:1000])
 
     def _environment(self, folder: RunFolder) -> dict[str, str]:
         environment = {**os.environ, **self.run.child_environment()}
@@ -221,7 +233,7 @@ class _Launch:
             # Behind what the user put there; a real package of that name adds its parts (see the shim).
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(_SHIM)]))
         try:
-            share = share_folder(self.located.settings, self.run.record.project)
+            share = share_folder(self.located.settings, self.located.settings.project)
         except OSError as error:
             self.story.warn(f"there is no shared folder for the project: {error}")
         else:
@@ -244,7 +256,7 @@ class _Launch:
             return None
         channels = open_channels(self.screen.stdout, self.screen.stderr)
         began = time.monotonic()
-        self.story.tell(f"command: {command}")
+        self.story.tell(f"command: {redact_argv(command)}")
         try:
             process = processes.start(
                 command,
@@ -351,7 +363,7 @@ def terminal_screen() -> Screen:
 
     def say(text: str) -> None:
         try:
-            print(text, flush=True)
+            print(text, flush=True)  # noqa: T201 (the terminal is what this is for)
         except OSError:
             # Whoever read our output has gone; the run goes on, and its log is whole.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)

@@ -113,7 +113,8 @@ def ask(request: Mapping[str, Any], *, timeout: float) -> dict[str, Any] | None:
             break
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
-    return _take_back(waiting)
+    _take_back(waiting)
+    return None
 
 
 def _take_back(waiting: Path) -> None:

@@ -1,6 +1,7 @@
 """Paths in a run for files whose own names other systems could not hold.
 
-The rules of `runfolio.names.validate_path` decide. What they refuse is percent-encoded; the file's own name stays in the record.
+The rules of `runfolio.names.validate_path` decide. What they refuse is percent-encoded; the file's own name stays in
+the record.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _FORBIDDEN: Final = frozenset('\\:*?"<>|')
 def portable_path(path: str) -> str:
     """Return a path that `validate_path` accepts: the same one where it can be, else the nearest spelling.
 
-    Characters that some system forbids are percent-encoded (as UTF-8 bytes, or the bytes of the name where it is no UTF-8), as are
-    a dot or space at the end of a part and the first letter of a reserved name. Letters are composed (NFC). What is too long is cut and
-    marked with a digest of the whole.
+    Characters that some system forbids are percent-encoded (as UTF-8 bytes, or the bytes of the name where it is no
+    UTF-8), as are a dot or space at the end of a part and the first letter of a reserved name. Letters are composed
+    (NFC). What is too long is cut and marked with a digest of the whole.
 
     Args:
         path: a relative path with ``/``, as the file system gave it.
@@ -97,7 +98,7 @@ def _digest(text: str) -> str:
 
 
 def assign_paths(paths: Iterable[str]) -> dict[str, str]:
-    """Return a path in the run for each path of the file system: valid, and no two the same or differing by letter case only.
+    """Return a path in the run for each path of the file system: valid, and no two equal but for the case of letters.
 
     The same set of files always gets the same paths.
     """

@@ -10,11 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
@@ -26,6 +26,8 @@ CANCELING: Final = tuple(
 """Signals that end a run as Canceled."""
 PASSED_ON: Final = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 """Signals that mean something to the script only (job systems announce a preemption with them)."""
+PIPES_CAN_BE_WAITED_FOR: Final = sys.platform != "win32"
+"""Whether a selector takes pipes and terminals."""
 _SHELL: Final = 128
 
 
@@ -38,7 +40,7 @@ def start(
     stdout: int,
     stderr: int,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own: a Ctrl-C of the terminal reaches the launcher alone, which passes it on once.
+    """Start a program in a session of its own: a Ctrl-C reaches the launcher alone, which passes it on once.
 
     Raises:
         OSError: it cannot be started.
@@ -53,9 +55,16 @@ def start(
             stderr=stderr,
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
         )
-    return subprocess.Popen(
-        command, cwd=folder, env=dict(environment), stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
-    )
+    else:  # noqa: RET505 (a type checker for another system must not see what follows)
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
 
 
 def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
@@ -84,14 +93,34 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def group_lives(process: subprocess.Popen[bytes]) -> bool:
     """Whether anything of a program's group is left, after the program itself was waited for."""
-    if sys.platform == "win32":
+    if sys.platform != "win32":
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True
+        return not _all_ended(process.pid)
+    else:  # noqa: RET505 (as above)
         return False
+
+
+def _all_ended(group: int) -> bool:
+    """Whether only ended processes are left of a group, as where the first process of a container reaps nothing."""
     try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
+        entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
     except OSError:
-        return True
+        return False
+    if not entries:
+        return False
+    for entry in entries:
+        try:
+            stat = (entry / "stat").read_bytes()
+        except OSError:
+            continue
+        state, _, its_group = stat[stat.rindex(b")") + 2 :].split()[:3]
+        if int(its_group) == group and state not in (b"Z", b"X"):
+            return False
     return True
 
 
@@ -117,14 +146,15 @@ def open_terminal(like: int) -> tuple[int, int]:
     Raises:
         OSError: there is none to be had.
     """
-    if sys.platform == "win32":
+    if sys.platform != "win32":
+        reading, writing = os.openpty()
+        attributes = termios.tcgetattr(writing)
+        attributes[1] &= ~termios.OPOST  # line ends stay as written: the real terminal, and the log, want them so
+        termios.tcsetattr(writing, termios.TCSANOW, attributes)
+        copy_size(like, reading)
+        return reading, writing
+    else:  # noqa: RET505 (as above)
         raise OSError("this system has no pseudo-terminals")
-    reading, writing = os.openpty()
-    attributes = termios.tcgetattr(writing)
-    attributes[1] &= ~termios.OPOST  # line ends stay as written: the real terminal, and the log, want them so
-    termios.tcsetattr(writing, termios.TCSANOW, attributes)
-    copy_size(like, reading)
-    return reading, writing
 
 
 def copy_size(like: int, terminal: int) -> None:
@@ -132,6 +162,12 @@ def copy_size(like: int, terminal: int) -> None:
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             fcntl.ioctl(terminal, termios.TIOCSWINSZ, fcntl.ioctl(like, termios.TIOCGWINSZ, bytes(8)))
+
+
+def set_non_blocking(fd: int) -> None:
+    """Make reading and writing of a descriptor return at once."""
+    if sys.platform != "win32":
+        os.set_blocking(fd, False)
 
 
 def hold(path: Path) -> int | None:
@@ -156,12 +192,11 @@ def hold(path: Path) -> int | None:
 
 def open_wake_pipe(path: Path) -> int | None:
     """Make a named pipe that other processes can wake this one through; None where the system has none."""
-    if sys.platform == "win32":
-        return None
-    with contextlib.suppress(OSError):
-        os.mkfifo(path, 0o600)
-        # Opened for both ways: it never comes to an end because a writer left.
-        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.mkfifo(path, 0o600)
+            # Opened for both ways: it never comes to an end because a writer left.
+            return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     return None
 
 

@@ -50,8 +50,8 @@ __pycache__/
 """
 
 _RUNFOLIOIGNORE: Final = """\
-# What is not copied for each run. The rules are those of .gitignore, and everything that .gitignore names is ignored as well.
-# Ignored files and folders stay reachable for the script: the working copy links to the originals.
+# What is not copied for each run. The rules are those of .gitignore, and everything that .gitignore names is ignored as
+well. # Ignored files and folders stay reachable for the script: the working copy links to the originals.
 /data/
 """
 
@@ -136,7 +136,7 @@ def _approve(root: Path, store: str | None) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string. Its escapes are those of JSON, except for characters beyond the basic plane, which TOML takes as they are."""
+    """A TOML string. Its escapes are those of JSON; characters beyond the basic plane stay as they are."""
     quoted = json.dumps(text, ensure_ascii=False)
     if any(ord(letter) == 0x7F for letter in text):  # noqa: PLR2004 (TOML wants this one escaped, JSON does not)
         raise ConfigurationError(f"{text!r} contains a control character")

@@ -126,7 +126,7 @@ class Located:
         path = self.outside if self.outside is not None else folder / str(self.script)
         if not path.exists():
             raise ConfigurationError(
-                f"{self.shown} is not in the working copy: it lies in a folder that is never copied (see docs/tracked-runs.md). "
+                f"{self.shown} is not in the working copy: it lies in a folder that is never copied. "
                 f"Move it, or use --in-place",
                 key=self.shown,
             )
@@ -135,12 +135,10 @@ class Located:
         return [*_interpreter(path), str(path), *request.arguments]
 
     def _as_given(self, folder: Path, path: Path) -> str:
-        """What the script sees as ``sys.argv[0]``: the word of the user where it means the same file from the new folder."""
-        given = (
-            self.request.script.replace("\\", "/")
-            if os.sep == "/" and "\\" in self.request.script
-            else self.request.script
-        )
+        """What the script sees as ``sys.argv[0]``: the user's word where it still means the same file."""
+        given = self.request.script
+        if os.sep == "/":
+            given = given.replace("\\", "/")
         if Path(folder, given) == path or os.path.normpath(folder / given) == str(path):
             return given
         return str(self.script) if self.script is not None else str(path)
@@ -163,8 +161,8 @@ def _interpreter(path: Path) -> list[str]:
 def locate(request: LaunchRequest) -> Located:
     """Find the project and the script of a request.
 
-    The project is the one of the current folder. For a script outside of it, or where the current folder belongs to none, it is
-    the one that the script lies in.
+    The project is the one of the current folder. For a script outside of it, or where the current folder belongs to
+    none, it is the one that the script lies in.
 
     Raises:
         ConfigurationError: there is no such script, interpreter or target, or the configuration is wrong.
@@ -255,17 +253,19 @@ def _python(word: str | None) -> str:
 
 
 def refuse_wild_root(located: Located) -> None:
-    """Refuse to copy a folder that nobody meant to be a project: the home folder, the root, the folder for temporary files.
+    """Refuse to copy a folder that nobody meant to be a project: the home folder, the root, that for temporary files.
+
+    A ``.git`` there does not count: some keep their settings in one.
 
     Raises:
-        ConfigurationError: the project is such a folder, and nothing in it says that it is a project.
+        ConfigurationError: the project is such a folder, and no configuration file in it says that it is a project.
     """
     settings, root = located.settings, located.root
-    if _is_marked(settings):
+    if settings.project_file is not None:
         return
     wild = {Path("/"), Path(tempfile.gettempdir()), Path(os.path.expanduser("~"))}  # noqa: PTH111  (no error without a home)
     if root in {Path(os.path.realpath(one)) for one in wild}:
         raise ConfigurationError(
-            f"{root} would be copied as the project. Make a folder for the project (`runfolio init NAME`), or use --in-place",
+            f"{root} would be copied as the project. Make a folder for it (`runfolio init NAME`), or use --in-place",
             key=str(root),
         )

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runfolio import ActiveRun
-
     from runfolio_plugins.launch.mailbox import Mailbox
     from runfolio_plugins.launch.storing import Capturer
 
@@ -73,8 +72,7 @@ class Desk:
             self._tell(f"a capture failed: {error}")
             self._mailbox.reply(token, {"ok": False, "error": str(error)})
             return
-        self._tell(
-            f"captured on request: {len(done.stored)} files stored, {len(done.problems)} not, {len(done.waiting)} waiting"
-        )
+        counts = f"{len(done.stored)} files stored, {len(done.problems)} not, {len(done.waiting)} waiting"
+        self._tell(f"captured on request: {counts}")
         answer = {"ok": not done.waiting, "stored": done.stored, "problems": done.problems, "waiting": done.waiting}
         self._mailbox.reply(token, answer)

@@ -30,11 +30,11 @@ def parse_value(text: str) -> float | bool | str:
     return _BOOLS.get(word.lower(), text)
 
 
-def log_from_shell(name: str, value: float | bool | str, step: int | None) -> None:  # noqa: FBT001 (a logged value)
+def log_from_shell(name: str, value: float | bool | str, step: int | None) -> None:
     """Log a value to the run that this process belongs to.
 
-    The launcher of the run logs it, so that the steps of a series go on from one call to the next; the value is in its journal when
-    this returns. Where there is no launcher, this process writes to the run itself.
+    The launcher of the run logs it, so that the steps of a series go on from one call to the next; the value is in its
+    journal when this returns. Where there is no launcher, this process writes to the run itself.
 
     Raises:
         ConfigurationError: this process belongs to no run.
@@ -45,19 +45,15 @@ def log_from_shell(name: str, value: float | bool | str, step: int | None) -> No
         raise ConfigurationError(
             "There is no run to log to: RUNFOLIO_RUN_ID is not set. `runfolio run SCRIPT` sets it for its script"
         )
-    answer = ask({"kind": "metric", "name": name, "value": _spelled(value), "step": step}, timeout=_PATIENCE)
+    # JSON as Python writes and reads it carries NaN, and ints of any size.
+    answer = ask({"kind": "metric", "name": name, "value": value, "step": step}, timeout=_PATIENCE)
     if answer is None:
         _write_directly(run_id, name, value, step)
     elif not answer.get("ok"):
         raise InvalidValueError(str(answer.get("error")), key=name)
 
 
-def _spelled(value: float | bool | str) -> object:  # noqa: FBT001 (a logged value)
-    """The value as JSON can carry it to another process of ours: Python's reader knows NaN and ints of any size."""
-    return value
-
-
-def _write_directly(run_id: str, name: str, value: float | bool | str, step: int | None) -> None:  # noqa: FBT001 (a logged value)
+def _write_directly(run_id: str, name: str, value: float | bool | str, step: int | None) -> None:
     from runfolio.history import open_history  # noqa: PLC0415 (loaded on use)
 
     with open_history() as history:

@@ -1,4 +1,4 @@
-"""Sending a run's files to the store: the outputs at its end or on request, the logs every now and then while it lasts."""
+"""Sending a run's files to the store: the outputs at its end or on request, the logs every now and then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runfolio import ActiveRun
-
     from runfolio_plugins.launch.story import Story
 
 _FIRST_INTERVAL: Final = 60.0
@@ -102,7 +101,7 @@ class Capturer:
 
 
 class LogSender:
-    """Sends the logs of a run that lasts, in a thread: soon at first, then ever more seldom, and large ones only when they grew.
+    """Sends the logs of a run that lasts, in a thread: soon at first, then more and more seldom, large ones least.
 
     A day costs about 120 requests.
 

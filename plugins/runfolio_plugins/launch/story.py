@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Story:
     """Lines with a time in front, kept from the first moment and written to a file as soon as there is one.
 
-    Also listens to the loggers of Runfolio: their messages belong to the story, and warnings are shown on stderr, each once.
+    Also listens to the loggers of Runfolio: their messages belong to the story, and warnings are shown on stderr, each
+    once.
 
     Args:
         stderr: where warnings are shown; None shows none.

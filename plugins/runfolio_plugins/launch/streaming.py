@@ -1,8 +1,8 @@
 """The output of a script on its way: to the terminal while it runs, and to the log, byte for byte.
 
-Where our own output is a terminal, the script gets a pseudo-terminal, so that progress bars and colours work. Where stdout and
-stderr lead to the same place they share one channel, and the log has them in exact order. Otherwise each keeps its own way, and
-the log has them in the order in which they arrived.
+Where our own output is a terminal, the script gets a pseudo-terminal, so that progress bars and colours work. Where
+stdout and stderr lead to the same place they share one channel, and the log has them in exact order. Otherwise each
+keeps its own way, and the log has them in the order in which they arrived.
 """
 
 from __future__ import annotations

@@ -10,16 +10,17 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from runfolio_plugins.launch import processes
+from runfolio_plugins.launch.streaming import Source
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType
 
-    from runfolio_plugins.launch.streaming import OutputLog, Source
+    from runfolio_plugins.launch.streaming import OutputLog
 
 DEFAULT_GRACE: Final = 10.0
 """Seconds between passing on a signal and killing."""
@@ -32,8 +33,8 @@ _POLL: Final = 0.2
 class Interrupts:
     """The signals that reach the launcher while it is responsible for a run.
 
-    The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT is passed on to the script and everything it started; a second one kills them. SIGUSR1
-    and SIGUSR2 are passed on to the script alone. Use as a context manager, in the main thread.
+    The first Ctrl-C, SIGTERM, SIGHUP or SIGQUIT is passed on to the script and everything it started; a second one
+    kills them. SIGUSR1 and SIGUSR2 are passed on to the script alone. Use as a context manager, in the main thread.
 
     Args:
         tell: told in words what happened.
@@ -52,16 +53,17 @@ class Interrupts:
         self._tell = tell
         self._count = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
         self._before: dict[int, Any] = {}
         self._fds: tuple[int, int] | None = None
         self._old_wake_fd = -1
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self  # signals go to the main thread; an embedder there decides what they mean
         reading, writing = os.pipe()
         for fd in (reading, writing):
-            os.set_blocking(fd, False)  # noqa: FBT003  (a flag of the system call)
+            processes.set_non_blocking(fd)
         self._fds = (reading, writing)
         self.wake_fd = reading
         self._old_wake_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -95,14 +97,17 @@ class Interrupts:
             self.deadline = time.monotonic() + self.grace
 
     def release(self) -> None:
-        """The program has ended: there is nothing to pass on any more."""
+        """The program has ended: there is nothing to pass on any more, and nothing to cancel."""
+        self._ended = True
         self._process = None
         self.deadline = None
 
     def _cancel(self, number: int, _: FrameType | None) -> None:
         self._count += 1
         process = self._process
-        if self._count == 1:
+        if self._ended and self._count == 1:
+            self._tell(f"{processes.signal_name(number)} received while files are being stored: once more stops that")
+        elif self._count == 1:
             self.canceled_by = number
             self._tell(f"{processes.signal_name(number)} received: the run is canceled")
             if process is not None:
@@ -120,13 +125,13 @@ class Interrupts:
             self._tell(f"{processes.signal_name(number)} passed on to the script")
             processes.signal_one(self._process, number)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         """Only the wake-up counts."""
 
-    def _resize(self, number: int, frame: FrameType | None) -> None:
+    def _resize(self, *_: object) -> None:
         self.resized = True
 
-    def _pause(self, number: int, _: FrameType | None) -> None:
+    def _pause(self, *_: object) -> None:
         if sys.platform != "win32":
             if self._process is not None:
                 processes.signal_group(self._process, signal.SIGSTOP)
@@ -167,54 +172,105 @@ def supervise(
         requests_fd: readable when something inside the run asks for something.
         on_request: called then, in this thread.
     """
-    if sys.platform == "win32":
+    if not processes.PIPES_CAN_BE_WAITED_FOR:
         return _supervise_with_threads(process, sources, log, interrupts, on_request)
     with selectors.DefaultSelector() as selector:
-        for source in sources:
-            selector.register(source.reading, selectors.EVENT_READ, source)
-        for fd in (interrupts.wake_fd, requests_fd):
-            if fd is not None:
-                selector.register(fd, selectors.EVENT_READ)
-        open_sources = len(sources)
-        ended: float | None = None
-        while True:
-            if process.poll() is not None and ended is None:
-                ended = time.monotonic()
-            if ended is not None and (not open_sources or _waited_enough(ended, interrupts, process)):
-                break
-            for key, _ in selector.select(_patience(ended, interrupts, open_sources)):
-                if key.data is not None:
-                    if not key.data.pump(log):
-                        selector.unregister(key.fd)
-                        open_sources -= 1
-                elif _empty(key.fd) and key.fd == requests_fd:
-                    on_request()
-            _keep_up(process, sources, interrupts)
+        watch = _Watch(process, sources, log, interrupts, selector)
+        watch.listen(requests_fd, on_request)
+        watch.until_ended()
         left_running = processes.group_lives(process)
         if left_running and interrupts.canceled_by is not None:
             processes.kill_group(process)
             left_running = False
-        if open_sources:
-            _drain(selector, log)
+        watch.drain()
     interrupts.release()
     return Ending(process.returncode, left_running)
 
 
-def _patience(ended: float | None, interrupts: Interrupts, open_sources: int) -> float:
-    """Seconds until something has to be looked at without an event."""
-    moments = [] if interrupts.deadline is None else [interrupts.deadline]
-    if ended is not None:
-        moments.append(ended + _LINGER)
-    elif interrupts.wake_fd is None or not open_sources:
-        return _POLL  # nothing announces the end of the program
-    return max(0.0, min(moments, default=time.monotonic() + _IDLE) - time.monotonic())
+class _Watch:
+    """Waits for whatever comes next: output, a signal, a request, a moment at which something is due."""
 
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        sources: list[Source],
+        log: OutputLog,
+        interrupts: Interrupts,
+        selector: selectors.BaseSelector,
+    ) -> None:
+        self._process = process
+        self._sources = sources
+        self._log = log
+        self._interrupts = interrupts
+        self._selector = selector
+        self._open = 0
+        self._ended: float | None = None
 
-def _waited_enough(ended: float, interrupts: Interrupts, process: subprocess.Popen[bytes]) -> bool:
-    """Whether to stop listening to processes that a program left behind."""
-    if interrupts.deadline is not None and processes.group_lives(process):
-        return time.monotonic() >= interrupts.deadline
-    return time.monotonic() >= ended + _LINGER
+    def listen(self, requests_fd: int | None, on_request: Callable[[], None]) -> None:
+        """Begin."""
+        for source in self._sources:
+            self._selector.register(source.reading, selectors.EVENT_READ, source)
+            self._open += 1
+        if self._interrupts.wake_fd is not None:
+            self._selector.register(self._interrupts.wake_fd, selectors.EVENT_READ)
+        if requests_fd is not None:
+            self._selector.register(requests_fd, selectors.EVENT_READ, on_request)
+
+    def until_ended(self) -> None:
+        """Go on until the program and its output have ended. Processes left behind keep that open for a moment only."""
+        while True:
+            if self._ended is None and self._process.poll() is not None:
+                self._ended = time.monotonic()
+            if self._ended is not None and (not self._open or self._waited_enough(self._ended)):
+                return
+            for key, _ in self._selector.select(self._patience()):
+                self._take(key)
+            self._keep_up()
+
+    def drain(self) -> None:
+        """Take what is already there from channels that others keep open."""
+        if not self._open:
+            return
+        for source in self._sources:
+            processes.set_non_blocking(source.reading)
+        limit = time.monotonic() + _LINGER
+        while self._open and time.monotonic() < limit:
+            ready = [key for key, _ in self._selector.select(0) if isinstance(key.data, Source)]
+            if not ready:
+                return
+            for key in ready:
+                self._take(key)
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        if isinstance(key.data, Source):
+            if not key.data.pump(self._log):
+                self._selector.unregister(key.fd)
+                self._open -= 1
+            return
+        _empty(key.fd)
+        if key.data is not None:
+            key.data()
+
+    def _patience(self) -> float:
+        """Seconds until something has to be looked at without an event."""
+        moments = [time.monotonic() + _IDLE]
+        if self._interrupts.deadline is not None:
+            moments.append(self._interrupts.deadline)
+        if self._ended is not None:
+            moments.append(self._ended + _LINGER)
+        elif self._interrupts.wake_fd is None or not self._open:
+            return _POLL  # nothing announces the end of the program
+        return max(0.0, min(moments) - time.monotonic())
+
+    def _waited_enough(self, ended: float) -> bool:
+        """Whether to stop listening to processes that the program left behind."""
+        deadline = self._interrupts.deadline
+        if deadline is not None and processes.group_lives(self._process):
+            return time.monotonic() >= deadline
+        return time.monotonic() >= ended + _LINGER
+
+    def _keep_up(self) -> None:
+        _keep_up(self._process, self._sources, self._interrupts)
 
 
 def _keep_up(process: subprocess.Popen[bytes], sources: list[Source], interrupts: Interrupts) -> None:
@@ -228,31 +284,11 @@ def _keep_up(process: subprocess.Popen[bytes], sources: list[Source], interrupts
                 processes.copy_size(source.to, source.reading)
 
 
-def _empty(fd: int) -> bool:
-    """Take the wake-up bytes out of a pipe. True when there were any."""
-    found = False
+def _empty(fd: int) -> None:
+    """Take the wake-up bytes out of a pipe."""
     with contextlib.suppress(OSError):
         while os.read(fd, 4096):
-            found = True
-    return found
-
-
-def _drain(selector: selectors.BaseSelector, log: OutputLog) -> None:
-    """Take what is already there from channels that others keep open."""
-    for source in _channels(selector):
-        os.set_blocking(source.reading, False)  # noqa: FBT003  (a flag of the system call)
-    limit = time.monotonic() + _LINGER
-    while time.monotonic() < limit:
-        ready = [key for key, _ in selector.select(0) if key.data is not None]
-        if not ready:
-            return
-        for key in ready:
-            if not key.data.pump(log):
-                selector.unregister(key.fd)
-
-
-def _channels(selector: selectors.BaseSelector) -> Iterator[Source]:
-    return (key.data for key in selector.get_map().values() if key.data is not None)
+            pass
 
 
 def _supervise_with_threads(

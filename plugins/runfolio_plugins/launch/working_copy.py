@@ -1,7 +1,7 @@
 """The working copy of a run: what of the project goes into it, and how it is made.
 
-Tracked and untracked files are copied. What the ignore files name is not copied but reachable at the same relative path, through a
-link to the original: data, local settings, virtual environments. A few things are never in a copy.
+Tracked and untracked files are copied. What the ignore files name is not copied but reachable at the same relative
+path, through a link to the original: data, local settings, virtual environments. A few things are never in a copy.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def plan_copy(root: Path, *, exclude: Iterable[Path] = (), capture: Collection[s
     Args:
         root: the project.
         exclude: folders that stay out wherever they lie: the store and the state folder.
-        capture: folders, relative to the project, whose new files are stored after the run. They are never links, so that
-            parallel runs do not write into one another's.
+        capture: folders, relative to the project, whose new files are stored after the run. They are never links, so
+            that parallel runs do not write into one another's.
     """
     return _Planner(root, exclude, capture).plan()
 
@@ -73,8 +73,8 @@ class _Planner:
 
     def plan(self) -> CopyPlan:
         scopes = ignore.scopes_above(Path(self._root), self._repository)
-        # Folders still to be read: path relative to the project (with a slash at the end), the rules outside of it, whether an
-        # ignored folder is only entered for the tracked files in it.
+        # Folders still to be read: path relative to the project (with a slash at the end), the rules outside of it,
+        # whether an ignored folder is only entered for the tracked files in it.
         waiting: list[tuple[str, list[ignore.Scope], bool]] = [("", scopes, False)]
         while waiting:
             relative, outer, hidden = waiting.pop()
@@ -101,34 +101,40 @@ class _Planner:
             return []
         if relative:
             plan.folders.append(relative.rstrip("/"))
-        encoded = os.fsencode(relative)
-        scopes = [*outer, *ignore.scopes_of_folder(folder, encoded, names)]
+        scopes = [*outer, *ignore.scopes_of_folder(folder, os.fsencode(relative), names)]
         below = []
         for entry in entries:
-            name = entry.name
-            if name in NEVER or (not relative and name == OUTPUTS):
-                continue
-            path = relative + name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and self._exclude and os.path.join(self._root, path) in self._exclude:  # noqa: PTH118  (thousands)
-                continue
-            if is_folder and name in _LINKED_NAMES:
-                plan.reachable.append(f"{path}/")
-                continue
-            verdict = ignore.decide(scopes, encoded + os.fsencode(name), os.fsencode(name), folder=is_folder)
-            ignored = hidden if verdict is None else verdict.ignored or hidden
-            if ignored:
-                by_git = hidden or (verdict is not None and verdict.by_git)
-                if self._take_ignored(path, entry, is_folder=is_folder, by_git=by_git):
-                    if is_folder:
-                        below.append((f"{path}/", scopes, True))
-                    else:
-                        self._take(path, entry)
-            elif is_folder:
-                below.append((f"{path}/", scopes, False))
-            else:
-                self._take(path, entry)
+            if not self._stays_out(relative, entry):
+                inside = self._sort_in(relative, entry, scopes, hidden=hidden)
+                if inside is not None:
+                    below.append((f"{relative}{entry.name}/", scopes, inside))
         return below
+
+    def _stays_out(self, relative: str, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry is in no copy at all."""
+        if entry.name in NEVER or (not relative and entry.name == OUTPUTS):
+            return True
+        return bool(self._exclude) and f"{self._root}/{relative}{entry.name}".replace("/", os.sep) in self._exclude
+
+    def _sort_in(
+        self, relative: str, entry: os.DirEntry[str], scopes: list[ignore.Scope], *, hidden: bool
+    ) -> bool | None:
+        """Plan one entry. For a folder that must be entered, returns whether only for the tracked files in it."""
+        path = relative + entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and entry.name in _LINKED_NAMES:
+            self._plan.reachable.append(f"{path}/")
+            return None
+        name = os.fsencode(entry.name)
+        verdict = ignore.decide(scopes, os.fsencode(relative) + name, name, folder=is_folder)
+        ignored = hidden or (verdict is not None and verdict.ignored)
+        by_git = hidden if verdict is None or not verdict.ignored else verdict.by_git
+        if ignored and not self._take_ignored(path, entry, is_folder=is_folder, by_git=by_git):
+            return None
+        if is_folder:
+            return ignored
+        self._take(path, entry)
+        return None
 
     def _take(self, path: str, entry: os.DirEntry[str]) -> None:
         """Plan one entry that is no folder."""
@@ -159,7 +165,7 @@ class _Planner:
         return False
 
     def _link_text(self, path: str) -> str:
-        """The text of a link in the copy: within the project it stays within the copy, else it leads to the same place."""
+        """The text of a link in the copy: one within the project stays within the copy, others lead where they led."""
         full = f"{self._root}/{path}"
         text = os.readlink(full)  # noqa: PTH115  (a str)
         folder = os.path.dirname(full)  # noqa: PTH120  (a str)

@@ -6,9 +6,9 @@
                              control/                    logs, the lock of the launcher, requests from inside the run
     <state>/share/<project>/                             survives runs: AZUREML_NATIVE_SHARE_DIRECTORY
 
-A folder goes at the end of its run when everything is in the store and the script left nothing outside of what is captured. Otherwise it
-is kept: for seven days, and only the newest ten. One with files that did not reach the store yet is kept until ``runfolio sync`` has
-sent them.
+A folder goes at the end of its run when everything is in the store and the script left nothing outside of what is
+captured. Otherwise it is kept: for seven days, and only the newest ten. One with files that did not reach the store yet
+is kept until ``runfolio sync`` has sent them.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class RunFolder:
             self._lock = None
 
     def remove(self) -> bool:
-        """Remove the folder with all that is in it; links are removed, never what they lead to. False when something stays."""
+        """Remove the folder with all that is in it, never what links lead to. False when something stays."""
         self.release()
 
         def make_removable(function: Callable[..., object], path: str, _: object) -> None:
@@ -172,7 +172,7 @@ class RunFolder:
 
 
 def working_folder(settings: Settings) -> Path:
-    """Return the folder that holds the folders of runs, made if needed: in the user's state, else in the project's ``.runfolio``.
+    """Return the folder that holds the folders of runs, made if needed: the user's, else one in the project.
 
     Raises:
         OSError: neither can be written.
@@ -227,7 +227,7 @@ def abandoned(settings: Settings) -> Iterator[RunFolder]:
 
 
 def waits_for_sync(settings: Settings, folder: RunFolder) -> bool:
-    """Whether a journal on this machine still has something of the run to send: then it may need the files in the folder."""
+    """Whether a journal on this machine still has something of the run to send: it may need the files in the folder."""
     name = f"{folder.path.name}."
     for spool in spool_candidates(settings):
         try:

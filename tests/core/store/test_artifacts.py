@@ -1,13 +1,15 @@
-"""Files of a run: stored with their hashes, honestly reported when they could not be, and never taken from another writer."""
+"""Files of a run: stored with their hashes, reported when they cannot be, never taken from another writer."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from runfolio import layout
 from runfolio.errors import FormatError, InvalidKeyError, StorageError, TransientStorageError
 from runfolio.store import artifacts
@@ -116,7 +118,9 @@ def test_what_cannot_be_stored_is_reported(memory: MemoryBackend, make_pusher: M
 
 
 @pytest.mark.parametrize("path", ["model.pkl", "../x", "outputs/../x", "/outputs/x", "outputs/a:b", "outputs"])
-def test_bad_paths_are_refused_at_once(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path, path: str) -> None:
+def test_bad_paths_are_refused_at_once(
+    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path, path: str
+) -> None:
     pusher = _writer(make_pusher, memory)
     with pytest.raises(InvalidKeyError):
         pusher.stage(StagedFile(path=path, source=tmp_path))
@@ -246,7 +250,7 @@ def _contest(seed: int, folder: Path) -> list[str]:
         pusher.end(Ending(status="Completed"))
 
     for spool in spools:
-        schedule.actor(spool.writer, lambda world, spool=spool: work(world, spool))
+        schedule.actor(spool.writer, partial(work, spool=spool))
     schedule.run()
     wrong = [repr(actor.error) for actor in schedule.actors if actor.error]
     with schedule.calm() as world:

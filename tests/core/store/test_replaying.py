@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from runfolio import layout
 from runfolio.errors import RunStateError, StorageError
 from runfolio.store.ending import Ending
@@ -50,7 +51,8 @@ def _life(backend: Backend, spool: MemorySpool, environment: Environment) -> Non
 def _contents(backend: Backend) -> dict[str, Any]:
     """What a store holds, apart from what may differ: live segments, gaps in the numbers, times.
 
-    Replays side by side without the journal's lock may stamp one edit twice: it has one token and one value, so it counts once.
+    Replays side by side without the journal's lock may stamp one edit twice: it has one token and one value, so it
+    counts once.
     """
     found: dict[str, Any] = {}
     folder = open_run(backend, RUN)
@@ -77,7 +79,7 @@ def _killed_at(steps: int) -> tuple[MemoryBackend, MemorySpool]:
         left[0] -= 1
         return "kill" if left[0] < 0 else "go"
 
-    schedule._draw_order = order  # type: ignore[method-assign, assignment]  # kill at a chosen request, not at a drawn one
+    schedule._draw_order = order  # type: ignore[method-assign]  # kill at a chosen request, not at a drawn one
     schedule.actor("life", lambda world: _life(world.backend, spool, world.environment))
     schedule.run()
     return backend, spool
@@ -96,7 +98,7 @@ def _replay(backend: Backend, spool: MemorySpool) -> str:
     return Pusher(backend, spool, environment=environment, patience=DOGGED).replay().outcome
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(killed=st.integers(0, 40), seed=st.integers(0, 2**16))
 def test_any_prefix_any_number_of_times(killed: int, seed: int) -> None:
     """One calm replay, and many that run side by side, are killed, lose answers and come back late: the same store."""
@@ -124,10 +126,10 @@ def test_any_prefix_any_number_of_times(killed: int, seed: int) -> None:
     assert _replay(twin, stale) == "stored"
     assert _contents(twin) == once
     assert once["rows"] == list(range(len(spool.rows)))
-    assert list(once["ends"].values())[0][1] == len(spool.rows)
+    assert next(iter(once["ends"].values()))[1] == len(spool.rows)
 
 
-@pytest.mark.parametrize("killed", range(0, 32))
+@pytest.mark.parametrize("killed", range(32))
 def test_after_every_kill(killed: int) -> None:
     """Killed at each request in turn, before or after it took effect: one replay stores the whole life."""
     backend, spool = _killed_at(killed)
@@ -190,7 +192,9 @@ def test_an_own_delete_is_finished(memory: MemoryBackend, make_pusher: Callable[
     assert {name.kind for name in map(layout.entry_of, _keys(memory, layout.LOG)) if name} == {"start", "delete"}
 
 
-def test_a_damaged_edit_does_not_keep_rows_from_the_store(memory: MemoryBackend, make_pusher: Callable[..., Pusher]) -> None:
+def test_a_damaged_edit_does_not_keep_rows_from_the_store(
+    memory: MemoryBackend, make_pusher: Callable[..., Pusher]
+) -> None:
     spool = MemorySpool(RUN, "iris", "main.0000000000000000")
     make_pusher(memory, spool).intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
     memory.put(layout.edit(RUN, 5, "0" * 16), b"{")
@@ -222,7 +226,7 @@ def test_an_id_of_another_run(memory: MemoryBackend, make_pusher: Callable[..., 
 
 
 def test_a_clone_takes_a_new_key(memory: MemoryBackend, make_pusher: Callable[..., Pusher]) -> None:
-    """Another process writes under our key: nothing of it is overwritten, and our rows are stored once, under a new key."""
+    """Another process writes under our key: it is not overwritten, and our rows are stored once, under a new key."""
     mine, theirs = (MemorySpool(RUN, "iris", "rank1.0000000000000000") for _ in range(2))
     ours, other = make_pusher(memory, mine), make_pusher(memory, theirs)
     ours.intend_join("uid-ours")
@@ -233,7 +237,9 @@ def test_a_clone_takes_a_new_key(memory: MemoryBackend, make_pusher: Callable[..
         mine.log("x", 1.0)
         theirs.log("y", 2.0)
     theirs.log("y", 2.0)
-    memory.put(layout.segment(layout.live(RUN), layout.Segment(mine.writer, 1, 3)), b"")  # unreadable: an error, no success
+    memory.put(
+        layout.segment(layout.live(RUN), layout.Segment(mine.writer, 1, 3)), b""
+    )  # unreadable: an error, no success
     with pytest.raises(Exception, match="Parquet"):
         ours.flush()
     key = layout.segment(layout.live(RUN), layout.Segment(mine.writer, 1, 3))

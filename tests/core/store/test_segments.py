@@ -24,9 +24,10 @@ from runfolio.testing.spooling import MemorySpool
 from runfolio_backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runfolio.backend import Backend, ObjectInfo
+    from runfolio.testing import CountingBackend
 
 _spaces = count()
 RUN = "iris_1700000000000-00000"
@@ -102,7 +103,13 @@ class _EndsBetween(WrappedBackend):
 
 
 @pytest.mark.parametrize("live_first", [True, False])
-def test_live_is_listed_first(make_spool, make_pusher, memory, monkeypatch, live_first) -> None:
+def test_live_is_listed_first(
+    make_spool: Callable[..., MemorySpool],
+    make_pusher: Callable[..., Pusher],
+    memory: MemoryBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    live_first: bool,
+) -> None:
     """A writer that ends between the two listings: with the order turned round its rows are in neither."""
     spool = make_spool()
     pusher = make_pusher(memory, spool)
@@ -122,7 +129,9 @@ def test_live_is_listed_first(make_spool, make_pusher, memory, monkeypatch, live
     assert rows == (list(range(5)) if live_first else [])
 
 
-def test_missing_rows_are_reported(make_spool, make_pusher, memory) -> None:
+def test_missing_rows_are_reported(
+    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], memory: MemoryBackend
+) -> None:
     """A merged file was destroyed: said, not hidden."""
     spool = make_spool()
     pusher = make_pusher(memory, spool)
@@ -134,12 +143,14 @@ def test_missing_rows_are_reported(make_spool, make_pusher, memory) -> None:
     assert found.missing == {spool.writer: 1}
 
 
-def test_chosen_writers_and_strangers_files(make_spool, make_pusher, memory) -> None:
-    for at in range(2):
-        spool = make_spool(0, name=f"rank{at}")
-        pusher = make_pusher(memory, spool)
+def test_chosen_writers_and_strangers_files(
+    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], memory: MemoryBackend
+) -> None:
+    first, spool = (make_spool(0, name=f"rank{at}") for at in range(2))
+    for each in (first, spool):
+        pusher = make_pusher(memory, each)
         pusher.intend_join("uid")
-        spool.log("x", 1.0)
+        each.log("x", 1.0)
         pusher.flush()
     memory.put(f"{layout.live(spool.run_id)}notes.txt", b"a stranger's")
     memory.put(f"{layout.live(spool.run_id)}deep/x.parquet", b"a stranger's")
@@ -151,7 +162,7 @@ def test_chosen_writers_and_strangers_files(make_spool, make_pusher, memory) -> 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=120))
 def test_merging_keeps_every_row(flushes: list[int]) -> None:
-    """Whatever the flushes hold: boundaries fit together, few remain, and each row is in exactly one file that a reader takes."""
+    """Whatever the flushes hold: boundaries fit together, few remain, and each row is read from exactly one file."""
     parts: list[Segment] = []
     after = 0
     for rows in flushes:
@@ -166,7 +177,12 @@ def test_merging_keeps_every_row(flushes: list[int]) -> None:
     assert [file.part for file in taken] == kept
 
 
-def test_covered_segments_go_head_first(make_spool, make_pusher, counted, monkeypatch) -> None:
+def test_covered_segments_go_head_first(
+    make_spool: Callable[..., MemorySpool],
+    make_pusher: Callable[..., Pusher],
+    counted: CountingBackend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A reader that still lists the head finds it gone before the rest can be: it starts again."""
     monkeypatch.setattr(flushing, "SWEEP_EVERY", 4)
     spool = make_spool()

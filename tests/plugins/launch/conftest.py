@@ -1,4 +1,4 @@
-"""Projects, and tracked runs in them: in this process where that is enough, as a real command where processes matter."""
+"""Projects, and tracked runs in them: in this process, or as a real command where processes matter."""
 
 from __future__ import annotations
 
@@ -92,14 +92,18 @@ class Project:
         """Run ``runfolio`` as a process of its own, to its end."""
         options.setdefault("cwd", self.root)
         return subprocess.run(
-            self.command(*words), capture_output=True, text=True, encoding="utf-8", timeout=LIMIT, check=False, **options
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=LIMIT,
+            check=False,
+            **options,
         )
 
 
 @pytest.fixture
-def project(
-    own_surroundings: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Project:
+def project(own_surroundings: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Project:
     """A project in the current folder."""
     root = own_surroundings / "work" / "proj"
     root.mkdir()

@@ -31,7 +31,10 @@ def test_nested_empty_and_oddly_named_files(root: Path) -> None:
     (outputs / os.fsdecode(b"\xff.bin")).write_bytes(b"x")
     plan = plan_capture(root)
     assert ["outputs/a/b/deep.txt", "outputs/empty", "outputs/what%3F.txt", "outputs/%FF.bin"] == targets(plan)
-    assert {"outputs/what?.txt": "outputs/what%3F.txt", os.fsdecode(b"outputs/\xff.bin"): "outputs/%FF.bin"} == plan.renamed
+    assert {
+        "outputs/what?.txt": "outputs/what%3F.txt",
+        os.fsdecode(b"outputs/\xff.bin"): "outputs/%FF.bin",
+    } == plan.renamed
     assert [] == plan.skipped
 
 

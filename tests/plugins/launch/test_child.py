@@ -32,7 +32,13 @@ class Script:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *words], cwd=self.root, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False
+            [sys.executable, *words],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
         )
 
     def reported(self) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def write(script: Script, name: str, text: str) -> None:
     "source",
     [
         "raise ValueError('bös')",
-        "def f():\n    g()\ndef g():\n    {}['x']\ntry:\n    f()\nexcept KeyError as e:\n    raise RuntimeError(3) from e",
+        "def f():\n    {}['x']\ntry:\n    f()\nexcept KeyError as e:\n    raise RuntimeError(3) from e",
         "x = 1\n  y = 2",
         "import sys; sys.exit(3)",
         "import sys; sys.exit('bad luck')",
@@ -96,11 +102,13 @@ def test_the_module_looks_as_it_does_in_plain_python(script: Script) -> None:
         """
         from __future__ import annotations
         import sys
-        print(__name__, __spec__, __package__, __doc__, type(__loader__).__name__, __file__, sys.argv[1:], sorted(globals()))
-        def f(a: undefined): pass
+        print(__name__, __spec__, __package__, __doc__, type(__loader__).__name__, __file__, sys.argv[1:],
+        sorted(globals())) def f(a: undefined): pass
         """,
     )
-    assert script.plain("pkg/script.py", "-c", "--help").stdout == script.tracked("pkg/script.py", "-c", "--help").stdout
+    assert (
+        script.plain("pkg/script.py", "-c", "--help").stdout == script.tracked("pkg/script.py", "-c", "--help").stdout
+    )
 
 
 def test_future_statements_of_the_bootstrap_do_not_leak(script: Script) -> None:

@@ -131,7 +131,9 @@ def test_exit_codes(project: Project, source: str, code: int, status: str, reaso
 
 
 def test_an_exception_is_the_scripts_own(project: Project) -> None:
-    done = project.launch("import runfolio as rf\nrf.get_logger().log('loss', 0.5)\ndef f():\n    raise ValueError('no')\nf()\n")
+    done = project.launch(
+        "import runfolio as rf\nrf.get_logger().log('loss', 0.5)\ndef f():\n    raise ValueError('no')\nf()\n"
+    )
     assert (1, "Failed") == (done.code, done.run.status)
     for text in (done.err, done.text("logs/driver_log.txt")):
         trace = text[text.index("Traceback") :]
@@ -184,7 +186,7 @@ def test_other_folders_can_be_captured(project: Project) -> None:
         "open('checkpoints/new.pt', 'w').write('n')\nopen('scratch/y', 'w').write('y')\n", capture=("scratch",)
     )
     assert ["outputs/checkpoints/new.pt", "outputs/scratch/y"] == done.paths()
-    assert ["x"] == os.listdir(project.root / "scratch")
+    assert ["x"] == [path.name for path in (project.root / "scratch").iterdir()]
     assert [] == project.kept()
 
 
@@ -208,7 +210,7 @@ def test_what_is_no_file_is_told(project: Project) -> None:
 
 def test_a_file_that_still_grows_is_stored_as_read(project: Project) -> None:
     """Whatever of it was read, length and hash in the record are those of what is stored."""
-    import hashlib  # noqa: PLC0415 (used here only)
+    import hashlib
 
     done = project.launch(
         """
@@ -252,7 +254,7 @@ def test_parallel_runs_do_not_mix(project: Project) -> None:
     )
     done = []
     threads = [
-        threading.Thread(target=lambda word=str(word): done.append(project.runfolio("run", "script.py", word)))  # type: ignore[misc]  # bound per thread
+        threading.Thread(target=lambda word=str(word): done.append(project.runfolio("run", "script.py", word)))
         for word in range(4)
     ]
     for thread in threads:
@@ -284,7 +286,10 @@ def test_a_store_that_fails_does_not_stop_the_script(project: Project, own_surro
     blocked = own_surroundings / "blocked"
     blocked.write_text("a file, where a store would be")
     done = project.runfolio(
-        "run", "--store", str(blocked), str(project.write("script.py", "open('outputs/x', 'w').write('y')\nprint('ran')\n"))
+        "run",
+        "--store",
+        str(blocked),
+        str(project.write("script.py", "open('outputs/x', 'w').write('y')\nprint('ran')\n")),
     )
     assert 0 == done.returncode, done.stderr
     assert "ran\n" in done.stdout

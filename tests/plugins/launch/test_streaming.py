@@ -72,7 +72,12 @@ def test_a_terminal_is_a_terminal_for_the_script(log: OutputLog) -> None:
     master, slave = pty.openpty()
     try:
         subprocess.run(["stty", "rows", "33", "cols", "77"], stdin=slave, check=True)
-        run("import os, sys; print(sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size(1))", log, slave, slave)
+        run(
+            "import os, sys; print(sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size(1))",
+            log,
+            slave,
+            slave,
+        )
         assert b"True True os.terminal_size(columns=77, lines=33)\n" == log.path.read_bytes()
         assert os.read(master, 1000).startswith(b"True True")
     finally:
@@ -97,7 +102,7 @@ def test_bytes_that_are_no_text_pass_through(log: OutputLog) -> None:
 
 
 def test_much_output_needs_no_memory(log: OutputLog) -> None:
-    import resource  # noqa: PLC0415 (exists on POSIX only)
+    import resource
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run("import os\nfor i in range(1600): os.write(1, b'x' * 65536)", log, None, None)
@@ -119,9 +124,8 @@ def test_a_full_disk_stops_the_log_and_not_the_script(tmp_path: Path) -> None:
 def test_processes_left_behind_are_not_waited_for(log: OutputLog) -> None:
     """One that keeps the channel open delays the end by seconds, not for ever."""
     began = time.monotonic()
-    source = (
-        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(p.pid)"
-    )
+    sleep = "[sys.executable, '-c', 'import time; time.sleep(60)']"
+    source = f"import subprocess, sys; print(subprocess.Popen({sleep}).pid)"
     ending = run(source, log, None, None)
     os.kill(int(log.path.read_bytes()), 9)
     assert Ending(0, left_running=True) == ending

@@ -1,0 +1,167 @@
+"""Edits and deletes: the later one wins whatever the clocks say, and a delete is final."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runfolio import layout
+from runfolio.errors import InvalidNameError, PermissionDeniedError, RunStateError, StorageError
+from runfolio.store.desk import Desk
+from runfolio.store.documents import decode
+from runfolio.store.editing import edit, intend_edit
+from runfolio.store.ledger import Ledger
+from runfolio.store.run_folder import open_run
+from runfolio.store.spooled import MemoryNotes
+from runfolio.testing import FaultyBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from runfolio.backend import Backend
+    from runfolio.store.environment import Environment
+    from runfolio_backends.memory import MemoryBackend
+
+RUN = "iris_1700000000000-00000"
+
+
+@pytest.fixture
+def change(environment: Environment) -> Callable[..., dict[str, Any]]:
+    """Edit the run, each time in a process of its own."""
+
+    def make(backend: Backend, field: str | None, value: object = None, **options: Any) -> dict[str, Any]:
+        desk = Desk(backend, Ledger(MemoryNotes()), environment)
+        return edit(desk, intend_edit(desk, run_id=RUN, project="iris", field=field, value=value, **options))
+
+    return make
+
+
+def _values(backend: Backend) -> dict[str, object]:
+    return {one["field"]: one["value"] for one in open_run(backend, RUN).edits}
+
+
+def test_the_later_one_wins_whatever_the_clocks_say(
+    memory: MemoryBackend, change: Callable[..., Any], clock: Any
+) -> None:
+    for value, shift in (("first", 0), ("second", -3600), ("third", -86_400 * 400), ("fourth", 5)):
+        clock.now += shift
+        change(memory, "name", value)
+        assert _values(memory) == {"name": value}
+    stamps = [layout.stamp_of(key) for key in open_run(memory, RUN).listing.edits]
+    assert stamps == sorted(set(stamps))
+
+
+def test_made_offline_keeps_its_own_clock(memory: MemoryBackend, change: Callable[..., Any], clock: Any) -> None:
+    change(memory, "note", "online, an hour later")
+    clock.now -= 3600
+    change(memory, "note", "offline", offline=True)
+    assert _values(memory) == {"note": "online, an hour later"}
+    assert len(open_run(memory, RUN).edits) == 2  # it stays in the folder
+
+
+def test_both_places_have_the_same(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+    stored = change(memory, "tag:sota", value=True, who="ada")
+    (entry,) = [decode(memory.get(info.key), info.key) for info in memory.list(layout.LOG)]
+    assert entry["body"] == stored == open_run(memory, RUN).edits[0]
+    assert (stored["kind"], stored["field"], stored["value"], stored["who"]) == ("edit", "tag:sota", True, "ada")
+
+
+@pytest.mark.parametrize("field", ["status", "", None, "tags", "number"])
+def test_unknown_fields(memory: MemoryBackend, change: Callable[..., Any], field: str | None) -> None:
+    with pytest.raises(InvalidNameError):
+        change(memory, field, "x")
+    assert [*memory.list()] == []
+
+
+@pytest.mark.parametrize("field", ["name", "note", "description", "archived", "tag:a b", "x-anything"])
+def test_known_fields(memory: MemoryBackend, change: Callable[..., Any], field: str) -> None:
+    change(memory, field, "x")
+    assert _values(memory) == {field: "x"}
+
+
+@pytest.mark.parametrize("operation", ["list", "create", "put"])
+@pytest.mark.parametrize("lost", [True, False], ids=["answer lost", "failed"])
+def test_what_fails_is_finished_by_a_replay(
+    memory: MemoryBackend, environment: Environment, operation: Any, lost: bool
+) -> None:
+    """Whatever step fails, the journal finishes the same edit, once."""
+    faulty, notes = FaultyBackend(memory), MemoryNotes()
+    desk = Desk(faulty, Ledger(notes), environment)
+    token = intend_edit(desk, run_id=RUN, project="iris", field="name", value="x")
+    (faulty.lose if lost else faulty.fail)(operation, error=StorageError("broken"))
+    try:
+        edit(desk, token)
+    except StorageError:
+        again = Desk(memory, Ledger(notes), environment)
+        assert again.ledger.pending_edits == [token]
+        edit(again, token)
+    assert len(open_run(memory, RUN).edits) == 1
+    assert len([*memory.list(layout.LOG)]) == 1
+    assert Ledger(notes).pending_edits == []
+    with pytest.raises(RunStateError):
+        edit(Desk(memory, Ledger(notes), environment), token)
+
+
+def test_a_copy_of_the_journal_finds_its_own_edit(memory: MemoryBackend, environment: Environment) -> None:
+    """A journal restored from before the stamp was chosen does not make a second, newer edit of an old one."""
+    notes = MemoryNotes()
+    desk = Desk(memory, Ledger(notes), environment)
+    token = intend_edit(desk, run_id=RUN, project="iris", field="name", value="old")
+    restored = MemoryNotes(list(notes.noted))
+    edit(desk, token)
+    later = intend_edit(desk, run_id=RUN, project="iris", field="name", value="new")
+    edit(desk, later)
+    edit(Desk(memory, Ledger(restored), environment), token)
+    assert _values(memory) == {"name": "new"}
+    assert len(open_run(memory, RUN).edits) == 2
+
+
+def _fill(backend: Backend) -> None:
+    folder = layout.run_folder(RUN)
+    for name in (
+        "start.json",
+        "attempt-2.json",
+        "end-w.json",
+        "live/x",
+        "metrics/x",
+        "outputs/x",
+        "manifest-w.parquet",
+    ):
+        backend.put(f"{folder}{name}", b'{"format":1,"wid":"w","uid":"u","main":"m"}')
+    backend.put(layout.beat(RUN, "main.0000000000000000"), b"{}")
+    backend.put(layout.beat("iris_1700000000000-00001", "main.0000000000000000"), b"{}")
+    backend.put(f"{folder[:-1]}0/start.json", b"{}")  # the folder of another run, whose id begins like this one's
+
+
+def test_a_delete_keeps_the_claim(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+    """Everything goes but the start and the edits; other runs keep theirs."""
+    _fill(memory)
+    change(memory, "name", "x")
+    change(memory, None, kind="delete")
+    left = [info.key.removeprefix(layout.run_folder(RUN)) for info in memory.list(layout.run_folder(RUN))]
+    assert [name.split("/")[0] for name in left] == ["edits", "edits", "start.json"]
+    assert [info.key for info in memory.list(layout.BEATS)] == [
+        layout.beat("iris_1700000000000-00001", "main.0000000000000000")
+    ]
+    assert memory.get(f"{layout.run_folder(RUN)[:-1]}0/start.json") == b"{}"
+    assert open_run(memory, RUN).deleted
+
+
+def test_a_delete_spares_what_is_pinned(memory: MemoryBackend, environment: Environment) -> None:
+    _fill(memory)
+    desk = Desk(memory, Ledger(MemoryNotes()), environment)
+    token = intend_edit(desk, run_id=RUN, project="iris", field=None, kind="delete")
+    pinned = f"{layout.run_folder(RUN)}outputs/x"
+    edit(desk, token, pinned=[pinned])
+    assert memory.get(pinned)
+
+
+def test_a_delete_without_permission_to_delete(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+    """A writer that may not delete still deletes the run for everybody; its files wait for gc."""
+    _fill(memory)
+    faulty = FaultyBackend(memory).fail("delete", times=99, error=PermissionDeniedError("no"))
+    assert change(faulty, None, kind="delete")["kind"] == "delete"
+    assert open_run(memory, RUN).deleted
+    assert memory.get(f"{layout.run_folder(RUN)}outputs/x")

@@ -13,11 +13,11 @@ import sys
 import tempfile
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from figures import Figure
 
@@ -77,7 +77,7 @@ class Flusher:
         self._thread.start()
 
     @contextmanager
-    def resting(self) -> Iterator[None]:
+    def resting(self) -> Generator[None]:
         """Nothing is flushed meanwhile."""
         with self._idle:
             yield
@@ -102,7 +102,7 @@ class Flusher:
 
 
 @contextmanager
-def journal(folder: Path) -> Iterator[tuple[JournalWriter, Flusher]]:
+def journal(folder: Path) -> Generator[tuple[JournalWriter, Flusher]]:
     """A writer with a flusher beside it."""
     from runfolio.ids import new_token, new_uid
     from runfolio.journal.spool import Header, Spool
@@ -129,7 +129,7 @@ def _cases() -> dict[str, Callable[[JournalWriter], Callable[[int], object]]]:
 
     def case(*arguments: object, step: bool = True) -> Callable[[JournalWriter], Callable[[int], object]]:
         def bind(writer: JournalWriter) -> Callable[[int], object]:
-            log: Callable[..., object] = writer.log
+            log = cast("Callable[..., object]", writer.log)
             if step:
                 return lambda place: log(*arguments, step=place)
             return lambda _: log(*arguments)

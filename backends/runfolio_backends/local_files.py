@@ -177,16 +177,16 @@ def _copy_chunk(source: BinaryIO, out: BinaryIO, at: int, count: int) -> int:
 
 def _clone(source: BinaryIO, out: BinaryIO) -> bool:
     """Share the blocks of a file with a new one, where the file system can (Btrfs, XFS, bcachefs)."""
-    if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415 (not on every platform)
+    if sys.platform != "linux":
+        return False
+    import fcntl  # noqa: PLC0415 (not on every platform)
 
-        ficlone = 0x40049409  # from linux/fs.h
-        try:
-            fcntl.ioctl(out.fileno(), ficlone, source.fileno())
-        except OSError:
-            return False
-        return True
-    return False
+    ficlone = 0x40049409  # from linux/fs.h
+    try:
+        fcntl.ioctl(out.fileno(), ficlone, source.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def remove(path: str) -> bool:

@@ -198,10 +198,3 @@ def scalar_of(row: Mapping[str, Any]) -> Scalar:
         return bool(value)
     text = row.get("text")
     return 0 if kind == raw.EMPTY else int(value if text is None else text)
-
-
-def _finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an int beyond the range of floats
-        return False

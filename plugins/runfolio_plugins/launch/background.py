@@ -62,7 +62,7 @@ def main() -> int:
 
     request = LaunchRequest.from_json(sys.stdin.read())
     voice: TextIO | None = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
-    heard = [voice]
+    heard: list[TextIO | None] = [voice]
 
     def send(message: dict[str, object]) -> None:
         if heard[0] is not None:

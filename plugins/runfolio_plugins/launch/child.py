@@ -117,7 +117,7 @@ def _hide_own_frames() -> None:
             trace = _own(trace)
             error.__traceback__ = sys.last_traceback = trace
             if hasattr(sys, "last_exc"):
-                sys.last_exc = error
+                vars(sys)["last_exc"] = error
         sys.excepthook = show
         show(kind, error, trace)
 

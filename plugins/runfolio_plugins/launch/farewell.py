@@ -94,7 +94,8 @@ class Farewell:
             sent = self.run.finish(
                 outcome.status, reason=outcome.reason, traceback=outcome.traceback, exit_code=outcome.exit_code
             )
-        self.unsent = self.unsent or not sent or bool(self.stored.waiting)
+        wanted = self.located.settings.mode != "disabled"
+        self.unsent = wanted and (self.unsent or not sent or bool(self.stored.waiting))
 
     def _tell_stored(self) -> None:
         done = self.stored

@@ -163,17 +163,13 @@ class Scenario:
                     if kind == "delete":
                         sweep_folder(world.backend, document["run"])
             index = Index(world.backend, environment=world.environment)
-            if self.damages:
-                readable = True
-                try:
-                    rows = index.refresh().rows()
-                except FormatError:
-                    readable = False
-                    self.done.damaged += 1
-                if not readable:
-                    return
-            else:
+            try:
                 rows = index.refresh().rows()
+            except FormatError:
+                if not self.damages:
+                    raise
+                self.done.damaged += 1
+                return
             check_seen([entry for _, entry in self.done.entries], rows)
             truth = scanned(memory, world.environment)
             assert_same(rows, truth)

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def test_8_processes_write_to_one_run(store: str, history: rf.History) -> None:
 
 
 @contextmanager
-def victim(store: str, path: Path) -> Iterator[subprocess.Popen[Any]]:
+def victim(store: str, path: Path) -> Generator[subprocess.Popen[Any]]:
     process = subprocess.Popen(
         [sys.executable, "-c", VICTIM, store, str(path)],
         stdout=subprocess.PIPE,

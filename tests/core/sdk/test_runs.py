@@ -65,7 +65,7 @@ def test_the_record_says_when_and_where(history: rf.History) -> None:
 def test_an_exception_fails_the_run_with_the_callers_traceback(history: rf.History) -> None:
     with pytest.raises(ZeroDivisionError), history.start_run() as run:  # noqa: PT012 (a run that logs, then fails)
         run.log("before", 1)
-        1 / 0  # noqa: B018
+        _ = 1 / 0
     record = history.run(run.id).record
     assert record.status == "Failed"
     folder = history._reader.folder(run.id)

@@ -263,7 +263,7 @@ def test_parallel_runs_do_not_mix(project: Project) -> None:
         thread.join()
     assert [0] * 4 == [one.returncode for one in done], [one.stderr for one in done]
     runs = list(project.history().runs())
-    assert {1, 2, 3, 4} == {run.record.run_number for run in runs}
+    assert 4 == len({run.record.run_number for run in runs})
     for run in runs:
         (word,) = run.record.arguments
         assert word == run.artifacts["outputs/result.txt"].read_bytes().decode()
@@ -301,6 +301,30 @@ def test_a_store_that_fails_does_not_stop_the_script(project: Project, own_surro
     assert 0 == synced.returncode, synced.stderr
     listed = project.runfolio("info", "--store", str(blocked), "@last", "-a", "driver_log")
     assert "ran\n" == listed.stdout, listed.stderr
+
+
+def test_offline_runs_are_kept_until_they_are_sent(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("script.py", "open('outputs/x', 'w').write('y')\n")
+    monkeypatch.setenv("RUNFOLIO_MODE", "offline")
+    done = project.runfolio("run", "script.py")
+    assert 0 == done.returncode, done.stderr
+    assert 1 == len(project.kept())
+    monkeypatch.delenv("RUNFOLIO_MODE")
+    assert 0 == project.runfolio("sync").returncode
+    run = project.last()
+    assert ("Completed", b"y") == (run.status, run.artifacts["outputs/x"].read_bytes())
+    assert run.id in done.stdout
+    assert "removed" in project.runfolio("clean", "--all").stdout
+
+
+def test_nothing_is_recorded_when_that_is_wanted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("script.py", "import runfolio as rf\nrf.get_logger().log('x', 1)\nprint('ran')\n")
+    monkeypatch.setenv("RUNFOLIO_MODE", "disabled")
+    done = project.runfolio("run", "script.py")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "ran\n" in done.stdout
+    assert [] == project.kept()
+    assert not (project.root / ".runfolio").exists()
 
 
 @pytest.mark.parametrize(

@@ -185,13 +185,32 @@ def test_a_killed_launcher_is_completed_by_sync(
     assert "so far" == (kept / "proj" / "outputs" / "part.txt").read_text()
 
 
+def test_pausing_pauses_the_script(
+    project: Project, processes: Callable[..., subprocess.Popen[str]], marker: Path
+) -> None:
+    project.write("script.py", LOGGING + WAIT.format(marker=str(marker)))
+    launcher = processes(project.command("run", "script.py"), cwd=project.root)
+    script = int(wait_for(marker))
+    launcher.send_signal(signal.SIGTSTP)
+    os.waitid(os.P_PID, launcher.pid, os.WSTOPPED | os.WNOWAIT)
+    assert "T" == _state(script)
+    launcher.send_signal(signal.SIGCONT)
+    launcher.terminate()
+    launcher.communicate(timeout=LIMIT)
+    assert (143, "Canceled") == (launcher.returncode, project.last().status)
+
+
+def _state(pid: int) -> str:
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat[stat.rindex(")") + 2]
+
+
 def _has_ended(pid: int) -> bool:
     """Whether a process has ended, also where nobody reaps it."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return _state(pid) in "ZX"
     except FileNotFoundError:
         return True
-    return stat[stat.rindex(")") + 2] in "ZX"
 
 
 def _until_gone(pid: int) -> None:

@@ -117,7 +117,7 @@ def _hide_own_frames() -> None:
             trace = _own(trace)
             error.__traceback__ = sys.last_traceback = trace
             if hasattr(sys, "last_exc"):
-                vars(sys)["last_exc"] = error
+                setattr(sys, "last_exc", error)  # noqa: B010 (newer than the oldest Python that types are checked for)
         sys.excepthook = show
         show(kind, error, trace)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -330,6 +331,9 @@ class _Launch:
             )
         report = _read_report(folder)
         code = processes.exit_code(ending.returncode)
+        if report.get("interrupted") and code == 1:
+            # An interpreter that runs source text while it shuts down forgets that a KeyboardInterrupt ended it.
+            code = processes.exit_code(-signal.SIGINT)
         if canceled_by is not None:
             return farewell.Outcome("Canceled", processes.signal_name(canceled_by), report.get("traceback"), code)
         if ending.returncode == 0:

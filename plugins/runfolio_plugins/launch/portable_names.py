@@ -53,7 +53,7 @@ def _is_valid(path: str) -> bool:
 
 def _portable_part(part: str) -> str:
     composed = unicodedata.normalize("NFC", part)
-    text = "".join(_portable_letter(letter) for letter in composed)
+    text = _escaped(composed)
     if text[-1] in ". ":
         text = text[:-1] + _encoded(text[-1])
     if not _is_valid(text) and len(text.encode()) <= MAX_PART_BYTES:
@@ -63,11 +63,19 @@ def _portable_part(part: str) -> str:
     return text
 
 
-def _portable_letter(letter: str) -> str:
+def _escaped(composed: str) -> str:
+    text = ""
+    after_escape = False
+    for letter in composed:
+        # An escape may end in a letter, as %0A does, and a combining mark after it would become a part of that.
+        after_escape = _is_forbidden(letter) or (after_escape and unicodedata.combining(letter) != 0)
+        text += _encoded(letter) if after_escape else letter
+    return text
+
+
+def _is_forbidden(letter: str) -> bool:
     code = ord(letter)
-    if code < 0x20 or code == 0x7F or letter in _FORBIDDEN or 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004 (control, delete, surrogates)
-        return _encoded(letter)
-    return letter
+    return code < 0x20 or code == 0x7F or letter in _FORBIDDEN or 0xD800 <= code <= 0xDFFF  # noqa: PLR2004 (control, delete, surrogates)
 
 
 def _encoded(letter: str) -> str:

@@ -59,11 +59,15 @@ class Source:
         reading: our end of it.
         to: where it goes to besides the log; None when there is nobody to see it, or nobody is left.
         terminal: whether it is a pseudo-terminal.
+        whole_lines: whether another channel goes into the same log: then lines of the two are kept apart.
     """
 
     reading: int
     to: int | None
     terminal: bool
+    whole_lines: bool = False
+    begun: bytes = b""
+    """The beginning of a line that is not in the log yet."""
 
     def pump(self, log: OutputLog) -> bool:
         """Pass on what is there. False when the channel has come to its end. Blocks when nothing is there."""
@@ -74,11 +78,28 @@ class Source:
         except OSError:
             data = b""  # how a pseudo-terminal says that the other end was closed
         if not data:
+            self.finish(log)
             return False
-        log.write(data)
+        log.write(self._lines(data) if self.whole_lines else data)
         if self.to is not None and not _write_all(self.to, data):
             self.to = None  # whoever watched has gone; the log goes on
         return True
+
+    def _lines(self, data: bytes) -> bytes:
+        """Return what may go into the log now, and keep a line that has only begun."""
+        data = self.begun + data
+        # A carriage return ends a line too: progress bars have no other end.
+        at = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if len(data) - at > _CHUNK:
+            at = len(data)
+        self.begun = data[at:]
+        return data[:at]
+
+    def finish(self, log: OutputLog) -> None:
+        """Put the beginning of a line that will have no end into the log."""
+        if self.begun:
+            log.write(self.begun)
+            self.begun = b""
 
     def close(self) -> None:
         """Close our end."""
@@ -134,6 +155,7 @@ def open_channels(stdout: int | None, stderr: int | None) -> Channels:
     if _same_place(stdout, stderr):
         return Channels([out], out_end, out_end)
     err, err_end = _open(stderr)
+    out.whole_lines = err.whole_lines = True
     return Channels([out, err], out_end, err_end)
 
 

@@ -183,6 +183,8 @@ def supervise(
             processes.kill_group(process)
             left_running = False
         watch.drain()
+        for source in sources:
+            source.finish(log)
     interrupts.release()
     return Ending(process.returncode, left_running)
 
@@ -313,6 +315,8 @@ def _supervise_with_threads(
         time.sleep(_POLL)
     for thread in threads:
         thread.join(_LINGER)
+    for source in sources:
+        source.finish(log)
     on_request()
     interrupts.release()
     return Ending(process.returncode, left_running=False)

@@ -134,6 +134,10 @@ def processes() -> Generator[Callable[..., subprocess.Popen[str]]]:
 
     yield start
     for process in started:
-        if process.poll() is None:
+        for _ in range(2):  # the second one takes the script with it
+            if process.poll() is None:
+                process.terminate()
+        try:
+            process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate(timeout=LIMIT)

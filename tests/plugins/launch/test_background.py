@@ -68,7 +68,7 @@ def test_a_detached_run_is_canceled_by_a_signal(project: Project, marker: Path) 
         "script.py",
         f"""
         import os, time
-        open({str(marker)!r}, "w").write(str(os.getppid()))
+        with open({str(marker)!r}, "w") as told: told.write(str(os.getppid()))
         while True: time.sleep(0.05)
         """,
     )

@@ -29,6 +29,7 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map(lambda parts: "/".join(["out
         ("outputs/new\nline", "outputs/new%0Aline"),
         ("outputs/e\u0301.txt", "outputs/\u00e9.txt"),
         (os.fsdecode(b"outputs/\xff.bin"), "outputs/%FF.bin"),
+        ("outputs/new\n\u0300\u0327line", "outputs/new%0A%CC%A7%CC%80line"),
     ],
 )
 def test_spelling(path: str, expected: str) -> None:

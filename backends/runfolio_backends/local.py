@@ -12,7 +12,7 @@ import stat as modes
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, final
+from typing import BinaryIO, Final, final
 from urllib.parse import unquote, urlsplit
 
 from runfolio.backend import Backend, Capabilities, ObjectInfo, Progress
@@ -130,19 +130,27 @@ class LocalBackend(Backend):
     def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Copy a file in, in flat memory, as a reflink where the file system has them."""
         final_path = self._path(key)
-        with translate_errors("put", key, self._root, source=path):
-            temporary = local_files.copy_to_temporary(path, final_path, progress, fsync=self._fsync)
+        with translate_errors("put", key, self._root, source=path), Path(path).open("rb") as source:
+            temporary = local_files.copy_to_temporary(source, final_path, progress, fsync=self._fsync)
             self._publish(temporary, final_path)
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Copy an object out, in flat memory, as a reflink where the file system has them."""
-        with translate_errors("get", key, self._root):
-            descriptor = os.open(self._path(key), os.O_RDONLY | _NO_FOLLOW | _BINARY)
-        with os.fdopen(descriptor, "rb") as source:
-            if not modes.S_ISREG(os.fstat(descriptor).st_mode):
-                raise NotFoundError(f"{key} is not in {self.url}", backend=self.name, key=key, operation="get")
-            with translate_errors("get", key, self._root, target=path), Path(path).open("wb") as out:
-                local_files.copy_bytes(source, out, progress)
+        with (
+            self._opened(key) as source,
+            translate_errors("get", key, self._root, target=path),
+            Path(path).open("wb") as out,
+        ):
+            local_files.copy_bytes(source, out, progress)
+
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:
+        """Copy an object of another folder, inside the kernel, as a reflink where the file system has them."""
+        if not isinstance(source, LocalBackend):
+            return False
+        path = self._path(key)
+        with source._opened(source_key) as opened, translate_errors("put", key, self._root):  # noqa: SLF001 (one of us)
+            self._publish(local_files.copy_to_temporary(opened, path, None, fsync=self._fsync), path)
+        return True
 
     def sweep(self, older_than: float = 86400.0) -> int:
         """Remove temporary files that killed processes left behind, and return how many there were.
@@ -152,6 +160,19 @@ class LocalBackend(Backend):
         """
         with translate_errors("sweep", "", self._root):
             return local_files.sweep(self._root, older_than)
+
+    def _opened(self, key: str) -> BinaryIO:
+        """Open an object.
+
+        Raises:
+            NotFoundError: there is none, or what is there is no regular file.
+        """
+        with translate_errors("get", key, self._root):
+            file = os.fdopen(os.open(self._path(key), os.O_RDONLY | _NO_FOLLOW | _BINARY), "rb")
+        if not modes.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise NotFoundError(f"{key} is not in {self.url}", backend=self.name, key=key, operation="get")
+        return file
 
     def _path(self, key: str) -> str:
         """Where an object lies: inside the folder, through no symbolic link, and never where a temporary file could.

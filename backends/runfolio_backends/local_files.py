@@ -11,7 +11,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runfolio.errors import StorageError
@@ -51,10 +50,9 @@ def write_temporary(path: str, data: bytes, *, fsync: bool) -> str:
     return _new_temporary(path, fill, fsync=fsync)
 
 
-def copy_to_temporary(source: Path, path: str, progress: Progress | None, *, fsync: bool) -> str:
-    """Copy a file to a new temporary file beside `path` and return its name."""
-    with Path(source).open("rb") as opened:
-        return _new_temporary(path, lambda out: copy_bytes(opened, out, progress), fsync=fsync)
+def copy_to_temporary(source: BinaryIO, path: str, progress: Progress | None, *, fsync: bool) -> str:
+    """Copy an open file to a new temporary file beside `path` and return its name."""
+    return _new_temporary(path, lambda out: copy_bytes(source, out, progress), fsync=fsync)
 
 
 def _new_temporary(path: str, fill: Callable[[BinaryIO], None], *, fsync: bool) -> str:

@@ -115,6 +115,12 @@ class MemoryBackend(Backend):
                 if self._space.objects.pop(key, None) is not None:
                     del self._space.keys[bisect_left(self._space.keys, key)]
 
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        if not isinstance(source, MemoryBackend):
+            return False
+        self.put(key, source.get(source_key))
+        return True
+
     def close(self) -> None:
         """Do nothing: the objects live as long as the process."""
 

@@ -25,9 +25,11 @@ from runfolio.errors import (
     StorageError,
     TransientStorageError,
 )
+from runfolio.store.wrapping import WrappedBackend
 from runfolio_backends import local_files
 from runfolio_backends.local import LocalBackend
 from runfolio_backends.local_errors import translate_errors
+from runfolio_backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -399,3 +401,22 @@ def test_copies_without_help_of_the_kernel(
         backend.put_file("k", source, moved.append)
         assert backend.get("k") == source.read_bytes()
         assert sum(moved) == 9_000_000
+
+
+def test_copies_from_another_folder(backend: LocalBackend, tmp_path: Path) -> None:
+    """Also through wrappers of either side; a link in the source is no object."""
+    other = LocalBackend(tmp_path / "other")
+    other.put("a/from", b"x" * 100_000)
+    assert WrappedBackend(backend).copy_from(WrappedBackend(other), "a/from", "b/to")
+    assert backend.get("b/to") == b"x" * 100_000
+    (other.root / "a" / "link").symlink_to(other.root / "a" / "from")
+    with pytest.raises(InvalidKeyError):
+        backend.copy_from(other, "a/link", "b/to")
+
+
+def test_copies_from_nothing_but_folders(backend: LocalBackend) -> None:
+    memory = MemoryBackend("memory://source-of-a-copy")
+    memory.put("k", b"x")
+    assert not backend.copy_from(memory, "k", "k")
+    assert not memory.copy_from(backend, "k", "k")
+    assert [*backend.list()] == []

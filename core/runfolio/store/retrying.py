@@ -115,6 +115,9 @@ class RetryingBackend(WrappedBackend):
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self._again(lambda: self.inner.get_file(key, path, progress))
 
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        return self._again(lambda: super(RetryingBackend, self).copy_from(source, source_key, key))
+
     def _again(self, request: Callable[[], _T]) -> _T:
         attempts = Attempts(self._patience, self._environment)
         while True:

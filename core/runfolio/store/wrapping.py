@@ -64,6 +64,9 @@ class WrappedBackend(Backend):
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self.inner.get_file(key, path, progress)
 
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        return self.inner.copy_from(_unwrapped(source), source_key, key)
+
     def now(self) -> datetime | None:  # noqa: D102 (docstring inherited)
         return self.inner.now()
 
@@ -72,3 +75,9 @@ class WrappedBackend(Backend):
 
     def after_fork(self) -> None:  # noqa: D102 (docstring inherited)
         self.inner.after_fork()
+
+
+def _unwrapped(backend: Backend) -> Backend:
+    while isinstance(backend, WrappedBackend):
+        backend = backend.inner
+    return backend

@@ -201,6 +201,21 @@ class WriteConformance(_Rules):
         with pytest.raises(NotFoundError):
             backend.get_file("a/none", folder / "other")
 
+    def test_copy_from(self, backend: Backend) -> None:
+        """A copy on the server's side is the object, replaces what is there, and a missing source is an error.
+
+        Where the backend answers that it cannot, nothing is written.
+        """
+        for data in (b"", b"contents" * 1000):
+            backend.put("a/from", data)
+            backend.put("b/to", b"before")
+            copied = backend.copy_from(backend, "a/from", "b/to")
+            assert backend.get("b/to") == (data if copied else b"before")
+        if copied:
+            with pytest.raises(NotFoundError):
+                backend.copy_from(backend, "a/none", "b/to")
+            assert backend.get("b/to") == data
+
     def test_unreadable_file(self, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> None:
         """A local file that is not there is an error, and nothing appears in the store."""
         with pytest.raises((StorageError, FileNotFoundError)):

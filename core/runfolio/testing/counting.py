@@ -23,7 +23,7 @@ class Request(NamedTuple):
     """One request.
 
     Attributes:
-        operation: ``get``, ``put``, ``create``, ``list``, ``stat`` or ``delete``.
+        operation: ``get``, ``put``, ``create``, ``list``, ``stat``, ``delete`` or ``copy`` (on the server's side).
         key: the key, the prefix of a listing, or the first key of a delete.
         size: bytes that were read or written.
         failed: it ended with an error.
@@ -105,6 +105,16 @@ class CountingBackend(WrappedBackend):
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self._counted("get", key, lambda: self.inner.get_file(key, path, progress), lambda: path.stat().st_size)
+
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        try:
+            done = super().copy_from(source, source_key, key)
+        except RunfolioError:
+            self._add(Request("copy", key, failed=True))
+            raise
+        if done:
+            self._add(Request("copy", key))
+        return done
 
     def _counted(
         self, operation: str, key: str, request: Callable[[], None], size: Callable[[], int] = lambda: 0

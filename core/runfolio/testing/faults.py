@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runfolio.backend import Backend, ObjectInfo, Progress
 
-Operation = Literal["get", "put", "create", "list", "stat", "delete"]
+Operation = Literal["get", "put", "create", "list", "stat", "delete", "copy"]
 Fault = Literal["fail", "lose", "tear"]
 
 
@@ -150,6 +150,12 @@ class FaultyBackend(WrappedBackend):
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self._request("get", key, lambda: self.inner.get_file(key, path, progress), reading=True)
+
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        done: list[bool] = []
+        copy = super().copy_from
+        self._request("copy", key, lambda: done.append(copy(source, source_key, key)), lambda: None)
+        return done[0]
 
     def _rule(
         self, fault: Fault, operation: Operation | None, key: str, nth: int, times: int, error: RunfolioError | None

@@ -65,3 +65,7 @@ class LatencyBackend(WrappedBackend):
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
         self._sleep(self._seconds)
         super().get_file(key, path, progress)
+
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
+        self._sleep(self._seconds)
+        return super().copy_from(source, source_key, key)

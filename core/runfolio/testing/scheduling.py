@@ -315,6 +315,11 @@ class _PagedBackend(WrappedBackend):
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         self.request("get", key, lambda: self.inner.get_file(key, path, progress))
 
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:
+        copy = super().copy_from
+        done: bool = self.request("copy", key, lambda: copy(source, source_key, key))
+        return done
+
 
 @final
 class _ScheduledBackend(_PagedBackend):

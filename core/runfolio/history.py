@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
+    from runfolio.copying import CopyProgress, CopyReport
     from runfolio.maintenance import UpkeepReport
     from runfolio.recording.spooled import SyncReport
     from runfolio.store_check import CheckReport
@@ -423,6 +424,42 @@ class History:
         if not dry_run:
             self._refuse_read_only()
         return gc(self._connection, dry_run=dry_run)
+
+    def copy_to(
+        self,
+        target: History,
+        *,
+        where: str | None = None,
+        project: str | None = None,
+        verify: bool = True,
+        progress: Callable[[CopyProgress], None] | None = None,
+    ) -> CopyReport:
+        """Copy runs into another store, whatever the two lie on: idempotent, resumable, nothing overwritten.
+
+        Ids, write ids and bytes stay; a number that the target has given to another run is claimed anew. What is there
+        already is compared and left, edits and deletes are carried, and a run that has not ended is copied as far as it
+        is. A copy that was killed is finished by the next one.
+
+        Args:
+            target: the history to copy into; its store is made where there is none.
+            where: only runs for which this holds.
+            project: only of this project; by default, and for ``"*"``, all.
+            verify: read back and hash what was copied on the server's side; otherwise only its size is compared.
+            progress: told how far it is.
+
+        Returns:
+            What was done, and what could not be copied as it is.
+
+        Raises:
+            ConfigurationError: both are the same store.
+            QueryError: `where` cannot be understood.
+            ReadOnlyError: the target cannot be written.
+            StorageError: a storage failed. The same call again goes on.
+        """
+        from runfolio.copying import copy  # noqa: PLC0415 (loaded on use)
+
+        target._refuse_read_only()
+        return copy(self, target, where=where, project=project, verify=verify, progress=progress)
 
     def close(self) -> None:
         """Release connections. Runs that are still being written go on."""

@@ -12,6 +12,7 @@ from runfolio.store.documents import FORMAT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runfolio.backend import Backend
     from runfolio.store.desk import Desk
 
 _LONGEST_SKIP: Final = 64
@@ -43,7 +44,7 @@ def start(desk: Desk) -> int:
     if state.started and state.number is not None:
         return state.number
     document = state.start.document
-    number = _claim_number(desk, document)
+    number = claim_number(desk, document)
     key = layout.start(document["run"])
     creation = desk.create(key, {**document, "number": number})  # Start 3
     if not creation.ours:
@@ -57,24 +58,31 @@ def start(desk: Desk) -> int:
     return int(stored["number"])
 
 
-def _claim_number(desk: Desk, document: Mapping[str, Any]) -> int:
-    """Start 1 and 2. A claim that is not used any more is a gap in the numbers, which is allowed."""
+def claim_number(desk: Desk, document: Mapping[str, Any], above: int = 0) -> int:
+    """Claim a number for a run (Start 1 and 2). A claim that is not used any more is a gap, which is allowed.
+
+    Args:
+        desk: where to work.
+        document: the fields of ``start.json``.
+        above: only a number greater than this.
+    """
     project, uid = document["project"], document["uid"]
     number = desk.ledger.state.number  # a replay tries the one that may be ours already
     if number is None:
-        number = _highest(desk, project) + 1
+        number = max(above, highest_number(desk.backend, project)) + 1
     for tries in count(1):
         desk.ledger.note("number", {"number": number})
         claim = {"format": FORMAT, "wid": uid, "run": document["run"]}
         if desk.create(layout.number(project, number), claim).ours:
             return number
         if tries % _LIST_EVERY == 0:
-            number = max(number, _highest(desk, project))
+            number = max(number, highest_number(desk.backend, project))
         number += 1 + desk.environment.chance.randrange(min(2**tries, _LONGEST_SKIP))
     raise AssertionError("unreachable: the loop has no end")
 
 
-def _highest(desk: Desk, project: str) -> int:
-    for info in desk.backend.list(layout.numbers(project), limit=1):
+def highest_number(backend: Backend, project: str) -> int:
+    """Return the highest number that was ever claimed in a project (1 request); 0 for none."""
+    for info in backend.list(layout.numbers(project), limit=1):
         return layout.number_of(info.key)
     return 0

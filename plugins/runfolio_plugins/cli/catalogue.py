@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "info": ("showing:info", "Show one run, or print one of its files."),
     "last": ("showing:last", "Show your most recent run."),
     "list": ("listing:list_runs", "List runs, newest first."),
-    "store": ("storing:store", "Look after a store: check, info, repair, gc."),
+    "store": ("storing:store", "Look after a store: check, info, copy, repair, gc."),
     "sync": ("syncing:sync", "Send what is still on this machine to the store."),
     "trust": ("configuring:trust", "Approve a store that a project file names."),
     "unarchive": ("editing:unarchive", "Put archived runs back on the list."),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import click
 
@@ -91,6 +92,18 @@ def store_option(function: F) -> F:
         metavar="URL",
         help="Folder or URL of the store. Default: RUNFOLIO_STORE, else what the project or the user configured.",
     )(function)
+
+
+def store_place(function: F) -> F:
+    """Add a positional URL and ``--store``, two ways to say one thing; the function gets `store`."""
+
+    @wraps(function)
+    def either(*arguments: Any, url: str | None, store: str | None, **options: Any) -> Any:
+        if url is not None and store is not None:
+            raise click.UsageError("The store is given twice: as URL and as --store.")
+        return function(*arguments, store=store if url is None else url, **options)
+
+    return click.argument("url", required=False)(store_option(cast("F", either)))
 
 
 def project_option(text: str = "Name of the project. Default: that of the current folder.") -> Callable[[F], F]:

@@ -83,7 +83,9 @@ def _doubt_is_success(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _without_number_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starting, "_claim_number", lambda at, document: starting._highest(at, document["project"]) + 1)
+    monkeypatch.setattr(
+        starting, "claim_number", lambda at, document: starting.highest_number(at.backend, document["project"]) + 1
+    )
 
 
 def _without_interval_coverage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The group ``runfolio store``: check, info, repair, gc."""
+"""The group ``runfolio store``: check, info, copy, repair, gc."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runfolio_plugins.cli.commands.copying import copy
 from runfolio_plugins.cli.emitting import note
 from runfolio_plugins.cli.escaping import escape
 from runfolio_plugins.cli.formats import table_text
 from runfolio_plugins.cli.group import Command, CommandGroup
-from runfolio_plugins.cli.options import Output, debug_options, open_history, output_options, store_option
+from runfolio_plugins.cli.options import Output, debug_options, open_history, output_options, store_place
 from runfolio_plugins.cli.reports import emit_report
 from runfolio_plugins.cli.tables import Table
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 
 _STORE = """
 runfolio store info
-runfolio store check --store s3://bucket/prefix
+runfolio store check s3://bucket/prefix
+runfolio store copy ./history s3://bucket/prefix
 runfolio store repair
 runfolio store gc
 """
 _CHECK = """
 runfolio store check
-runfolio store check --store s3://bucket/prefix -o json
+runfolio store check s3://bucket/prefix -o json
 """
 _INFO = """
 runfolio store info
@@ -50,8 +52,11 @@ def store() -> None:
     """Look after a store."""
 
 
+store.add_command(copy)
+
+
 @store.command("check", cls=Command, examples=_CHECK)
-@store_option
+@store_place
 @output_options("table")
 @debug_options
 def check(*, store: str | None, output: Output, query: str | None) -> None:
@@ -66,7 +71,7 @@ def check(*, store: str | None, output: Output, query: str | None) -> None:
 
 
 @store.command("info", cls=Command, examples=_INFO)
-@store_option
+@store_place
 @output_options("table")
 @debug_options
 def info(*, store: str | None, output: Output, query: str | None) -> None:
@@ -77,7 +82,7 @@ def info(*, store: str | None, output: Output, query: str | None) -> None:
 
 
 @store.command("repair", cls=Command, examples=_REPAIR)
-@store_option
+@store_place
 @output_options("table")
 @debug_options
 def repair(*, store: str | None, output: Output, query: str | None) -> None:
@@ -89,7 +94,7 @@ def repair(*, store: str | None, output: Output, query: str | None) -> None:
 
 @store.command("gc", cls=Command, examples=_GC)
 @click.option("--delete", is_flag=True, help="Delete it. Without this, only say what would go.")
-@store_option
+@store_place
 @output_options("table")
 @debug_options
 def gc(*, delete: bool, store: str | None, output: Output, query: str | None) -> None:

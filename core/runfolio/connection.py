@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.index.view import Index
     from runfolio.plugins import Plugins
+    from runfolio.store.counting import CountedBackend
     from runfolio.store.opening import StoreInfo
 
 
@@ -48,7 +49,7 @@ class Connection:
         self._single_writer = single_writer
         self._cache = cache
         self._lock = threading.RLock()
-        self._raw: Backend | None = None
+        self._raw: CountedBackend | None = None
         self._index: Index | None = None
         self._info: StoreInfo | None = None
 
@@ -58,8 +59,8 @@ class Connection:
         return self._raw.url if self._raw is not None else self._address
 
     @property
-    def raw(self) -> Backend:
-        """The backend itself: each failure surfaces at once.
+    def raw(self) -> CountedBackend:
+        """The backend itself, with its requests counted: each failure surfaces at once.
 
         Raises:
             ConfigurationError: no plugin knows the scheme, or an option is wrong.
@@ -70,13 +71,20 @@ class Connection:
             return self._raw
 
     @property
+    def single_writer(self) -> bool:
+        """Whether the user promised that one process at a time writes, so that create-if-absent is not needed."""
+        return self._single_writer
+
+    @property
     def backend(self) -> Backend:
         """The backend with bounded retries of passing trouble."""
         from runfolio.store.retrying import RetryingBackend  # noqa: PLC0415 (loaded on use)
 
         return RetryingBackend(self.raw, environment=self.environment)
 
-    def _build(self) -> Backend:
+    def _build(self) -> CountedBackend:
+        from runfolio.store.counting import CountedBackend  # noqa: PLC0415 (loaded on use)
+
         scheme = urlsplit(self._address).scheme or "file"
         known = self.plugins.registry("runfolio_register_backends")
         if scheme not in known:
@@ -85,7 +93,7 @@ class Connection:
                 key=self._address,
             )
         backend: Backend = known[scheme].load()(self._address, **self._options)
-        return backend
+        return CountedBackend(backend)
 
     def open(self, *, create: bool = False) -> StoreInfo:
         """Make sure that there is a store that this version understands. Asks the store once.

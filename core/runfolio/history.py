@@ -142,6 +142,19 @@ class History:
         """
         self._connection.open()
 
+    def make_store(self) -> None:
+        """Make sure that there is a store that can be written; make one where there is none.
+
+        The first run does it as well.
+
+        Raises:
+            ConfigurationError: the place cannot create exclusively, so it cannot be shared.
+            ReadOnlyError: it cannot be written.
+            FormatError: it is of a newer format.
+            StorageError: the storage failed.
+        """
+        self._connection.writable()
+
     # Writing
 
     def start_run(
@@ -399,13 +412,16 @@ class History:
         from runfolio.store_check import check_store  # noqa: PLC0415 (loaded on use)
 
         self._refuse_read_only()
-        return check_store(self._connection.raw)
+        return check_store(self._connection.raw, single_writer=self._connection.single_writer)
 
     def info(self) -> UpkeepReport:
-        """Count objects and bytes of the store by kind."""
-        from runfolio.maintenance import info  # noqa: PLC0415 (loaded on use)
+        """Count objects and bytes of the store by kind, and the requests of this history so far."""
+        from runfolio.costs import Prices  # noqa: PLC0415 (loaded on use)
+        from runfolio.maintenance import info  # noqa: PLC0415
 
-        return info(self._connection)
+        settings = self.settings
+        prices = Prices(settings.price_write, settings.price_read, settings.price_storage)
+        return info(self._connection, prices)
 
     def repair(self) -> UpkeepReport:
         """Rebuild the index from the run folders. Safe beside writers and readers."""

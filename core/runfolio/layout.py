@@ -23,6 +23,7 @@ OBJECTS: Final = "objects/"
 COMPACT: Final = "compact/"
 ASSETS: Final = "assets/"
 VIEWS: Final = "views/"
+CHECK: Final = "check/"
 SUFFIX: Final = ".json"
 _WRITER: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,64})\.(?P<token>[0-9a-f]{16})")
 _SEGMENT: Final = re.compile(rf"(?P<writer>{_WRITER.pattern})-(?P<a>[0-9]+)-(?P<b>[0-9]+)\.parquet")

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from runfolio.connection import Connection
+    from runfolio.costs import Prices
 
 _SHOWN: Final = 5
+_FREE: Final = frozenset({"file", "memory"})
+"""Schemes of stores that nobody bills by request."""
 _KINDS: Final = {"live": "rows", "metrics": "rows", "outputs": "artifacts", "logs": "artifacts", "edits": "records"}
 
 
@@ -22,12 +25,16 @@ class UpkeepReport:
         figures: numbers by what they count.
         problems: what needs somebody's attention, a sentence each.
         kinds: objects and bytes by kind of object, where they were counted.
+        requests: requests of this process to the store so far, by operation, where they were counted.
+        costs: estimates in the currency of the prices, for a store that is billed.
     """
 
     url: str
     figures: Mapping[str, int]
     problems: Sequence[str] = ()
     kinds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -39,11 +46,18 @@ class UpkeepReport:
         lines = [f"{self.url}"]
         lines += [f"{kind}: {objects:,} objects, {size:,} bytes" for kind, (objects, size) in self.kinds.items()]
         lines += [f"{name}: {number:,}" for name, number in self.figures.items()]
+        lines += [f"requests so far, {operation}: {number:,}" for operation, number in self.requests.items()]
+        lines += [f"{name}: about {cost:.6f}" for name, cost in self.costs.items()]
         return [*lines, *self.problems]
 
 
-def info(connection: Connection) -> UpkeepReport:
-    """Count the objects of a store by kind, and say what its index holds. Lists every object once."""
+def info(connection: Connection, prices: Prices) -> UpkeepReport:
+    """Count the objects of a store by kind, and say what its index holds. Lists every object once.
+
+    Args:
+        connection: the store.
+        prices: for the estimates.
+    """
     from runfolio.index.sweeping import info as index_info  # noqa: PLC0415 (loads pyarrow)
 
     connection.open()
@@ -68,7 +82,21 @@ def info(connection: Connection) -> UpkeepReport:
         "unfolded entries": index.unfolded,
     }
     total = (sum(objects for objects, _ in kinds.values()), sum(size for _, size in kinds.values()))
-    return UpkeepReport(connection.url, figures, problems, {**dict(sorted(kinds.items())), "all": total})
+    counts = connection.raw.counts()
+    costs: dict[str, float] = {}
+    if connection.url.partition(":")[0] not in _FREE:
+        costs = {
+            "cost of these requests": prices.of_requests(counts),
+            "cost of storage, a month": prices.of_storage(total[1]),
+        }
+    return UpkeepReport(
+        connection.url,
+        figures,
+        problems,
+        {**dict(sorted(kinds.items())), "all": total},
+        dict(sorted(counts.items())),
+        costs,
+    )
 
 
 def _kind(key: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from runfolio import layout
 from runfolio.errors import AlreadyExistsError, NotFoundError, RunfolioError
 from runfolio.ids import new_token
 
@@ -45,14 +46,16 @@ class CheckReport:
     Attributes:
         url: the store.
         guarantees: one line each.
+        single_writer: the user promised that one process at a time writes, so exclusive creation is not needed.
     """
 
     url: str
     guarantees: list[Guarantee] = field(default_factory=list)
+    single_writer: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether everything that a shared store needs holds."""
+        """Whether everything holds that the store needs for what it is used for."""
         return all(one.ok for one in self.guarantees if one.required)
 
     def lines(self) -> list[str]:
@@ -63,10 +66,18 @@ class CheckReport:
         ]
 
 
-def check_store(backend: Backend, clock: Callable[[], float] = time.time) -> CheckReport:
-    """Try a store. Objects are written below ``check/<random>/`` and deleted at the end."""
-    prefix = f"check/{new_token()}/"
-    report = CheckReport(backend.url)
+def check_store(
+    backend: Backend, clock: Callable[[], float] = time.time, *, single_writer: bool = False
+) -> CheckReport:
+    """Try a store. Objects are written below ``check/<random>/`` and deleted at the end.
+
+    Args:
+        backend: where it lies.
+        clock: this machine's.
+        single_writer: exclusive creation is tried, but not needed.
+    """
+    prefix = f"{layout.CHECK}{new_token()}/"
+    report = CheckReport(backend.url, single_writer=single_writer)
     probes: tuple[tuple[str, bool, str, Callable[[Backend, str], str]], ...] = (
         (
             "write, then read",
@@ -77,11 +88,11 @@ def check_store(backend: Backend, clock: Callable[[], float] = time.time) -> Che
         ("empty objects", True, "this storage loses empty objects: use another", _empty),
         (
             "create only if absent",
-            True,
+            not single_writer,
             "this storage accepts the condition and ignores it: set single_writer = true, or use another",
             _create_twice,
         ),
-        ("create exactly once in a race", True, "set single_writer = true, or use another storage", _race),
+        ("create exactly once in a race", not single_writer, "set single_writer = true, or use another storage", _race),
         (
             "list what was written, in order",
             True,

@@ -113,3 +113,15 @@ def whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("expected a whole number above zero")
     return value
+
+
+def price(value: object) -> float:
+    """A number that is not negative: a price in any currency."""
+    if isinstance(value, EnvironmentText):
+        try:
+            value = float(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ValueError("expected a price: a number that is not negative")
+    return float(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from runfolio.config import readers
 from runfolio.config.origins import DEFAULT, Origin
+from runfolio.costs import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,6 +129,21 @@ class Settings:
     )
     output_limit: int | None = _setting(
         readers.whole, "How many runs `runfolio list` shows at most. By default all.", key="output.limit"
+    )
+    price_write: float = _setting(
+        readers.price,
+        "What 1,000 requests cost that write or list: for the estimate of `runfolio store info`. By default as on S3.",
+        default=Prices().write,
+        key="prices.write",
+    )
+    price_read: float = _setting(
+        readers.price, "What 1,000 requests cost that read.", default=Prices().read, key="prices.read"
+    )
+    price_storage: float = _setting(
+        readers.price,
+        "What a gigabyte (10^9 bytes) costs a month.",
+        default=Prices().storage,
+        key="prices.storage",
     )
     stores: Mapping[str, StoreProfile] = field(default_factory=dict)
     """Stores that have a name: `[stores.NAME]` with `url`, `options` and `single_writer`."""

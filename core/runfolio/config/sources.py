@@ -11,6 +11,7 @@ from typing import Final, cast
 from runfolio.config import readers
 from runfolio.config.origins import ARGUMENT, Origin
 from runfolio.config.project import read_toml
+from runfolio.config.redaction import is_secret_name, redact_text
 from runfolio.config.settings import Setting, all_settings, by_key
 from runfolio.config.stores import StoreProfile
 from runfolio.errors import ConfigurationError, InvalidNameError
@@ -194,8 +195,23 @@ def _profile(name: str, table: object, origin: Origin, where: str) -> StoreProfi
         raise ConfigurationError(f"{where}.url is missing or wrong: expected a path or URL", key=f"{where}.url")
     if not isinstance(options, Mapping):
         raise ConfigurationError(f"{where}.options is wrong: expected a table", key=f"{where}.options")
+    _refuse_secrets(options, f"{where}.options")
     if not isinstance(single, bool):
         raise ConfigurationError(
             f"{where}.single_writer is wrong: expected true or false", key=f"{where}.single_writer"
         )
     return StoreProfile(name, url, dict(options), single, origin)
+
+
+def _refuse_secrets(options: Mapping[str, object], where: str) -> None:
+    """A file is copied, committed and read by others: what opens a store is no part of it."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            _refuse_secrets(cast("Mapping[str, object]", value), f"{where}.{key}")
+        elif isinstance(value, str) and value and (is_secret_name(str(key)) or redact_text(value) != value):
+            raise ConfigurationError(
+                f"{where}.{key} is a secret, and configuration files hold none: remove it there (and renew it, if the "
+                "file was shared), and leave it to the cloud's own places: a profile of its tools, a role, or the "
+                "environment (AWS_PROFILE, AWS_SECRET_ACCESS_KEY, AZURE_STORAGE_CONNECTION_STRING, …)",
+                key=f"{where}.{key}",
+            )

@@ -16,7 +16,7 @@ from runfolio.config.origins import Origin
 from runfolio.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -202,13 +202,11 @@ def local_path(url: str) -> Path:
     return Path(path)
 
 
-def options_text(options: Mapping[str, object], secret: Callable[[str], str]) -> str:
-    """Return options as one line in a fixed order; of secret ones only what ``secret`` makes of their values."""
+def options_text(options: Mapping[str, object]) -> str:
+    """Return options as one line in a fixed order. Those of a file hold no secrets."""
     pairs = []
     for key in sorted(options):
         value = options[key]
         spelled = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-        pairs.append(
-            f"{quote(key, safe='')}={secret(spelled) if redaction.is_secret_name(key) else quote(spelled, safe=':/')}"
-        )
+        pairs.append(f"{quote(key, safe='')}={quote(spelled, safe=':/')}")
     return "&".join(pairs)

@@ -50,11 +50,8 @@ def needs_trust(address: StoreAddress) -> bool:
 
 
 def trust_url(address: StoreAddress) -> str:
-    """Return what is approved: the URL with the file's options, since an endpoint decides who gets the credentials.
-
-    Secret options take part as a digest.
-    """
-    return f"{address.url}?{options_text(address.options, _digest)}" if address.options else address.url
+    """Return what is approved: the URL with the file's options, since an endpoint decides who gets the credentials."""
+    return f"{address.url}?{options_text(address.options)}" if address.options else address.url
 
 
 def require_trust(address: StoreAddress, places: Places | None = None) -> None:
@@ -169,7 +166,3 @@ def _write_atomically(path: Path, body: str) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
-
-
-def _digest(secret: str) -> str:
-    return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:16]}"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runfolio import layout
-from runfolio.errors import ConfigurationError, FormatError, NotFoundError, StoreNotFoundError
+from runfolio.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    FormatError,
+    NotFoundError,
+    StorageError,
+    StoreNotFoundError,
+)
 from runfolio.ids import new_uid
 from runfolio.store.created import create_document
 from runfolio.store.documents import FORMAT, SUPPORTED_FEATURES, StoreDocument, decode, require
 from runfolio.store.environment import Environment
+from runfolio.store.retrying import PATIENT, Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,7 +57,7 @@ def open_store(
     single_writer: bool = False,
     supported: Collection[str] = SUPPORTED_FEATURES,
 ) -> StoreInfo:
-    """Read what the store says of itself (1 request), or make it a store (2 more).
+    """Read what the store says of itself (1 request), or make it a store (4 more).
 
     Args:
         backend: where it lies.
@@ -85,6 +94,8 @@ def _make(backend: Backend, environment: Environment, *, single_writer: bool, su
             "one another. Set single_writer = true if only one process at a time will ever write there",
             backend=backend.name,
         )
+    if not single_writer:
+        _try_condition(backend, environment)
     fresh: StoreDocument = {
         "format": FORMAT,
         "wid": new_uid(),
@@ -95,6 +106,38 @@ def _make(backend: Backend, environment: Environment, *, single_writer: bool, su
     # Somebody else's store, made at the same moment, is as good as ours: what is stored counts.
     creation = create_document(backend, layout.STORE, fresh, environment)
     return _checked(creation.document, backend, supported, created=creation.ours)
+
+
+def _try_condition(backend: Backend, environment: Environment) -> None:
+    """Before a place becomes a store: some servers accept a conditional write, and ignore the condition."""
+    key = f"{layout.CHECK}{environment.token()}/create"
+    _is_created(backend, key, b"first", environment)
+    ignored = _is_created(backend, key, b"second", environment)
+    with suppress(StorageError):  # without the right to delete, a few bytes stay
+        backend.delete([key])
+    if not ignored:
+        return
+    raise ConfigurationError(
+        f"The storage at {backend.url} accepts the condition to create an object only if it is absent, and ignores "
+        "it: writers would overwrite one another. `runfolio store check` shows what it guarantees. Use other storage, "
+        "or set single_writer = true in the profile of this store if only one process at a time will ever write there",
+        backend=backend.name,
+        key=key,
+        operation="create",
+    )
+
+
+def _is_created(backend: Backend, key: str, data: bytes, environment: Environment) -> bool:
+    attempts = Attempts(PATIENT, environment)
+    while True:
+        try:
+            backend.create(key, data)
+        except AlreadyExistsError:
+            return False
+        except StorageError as error:
+            attempts.wait(error)
+        else:
+            return True
 
 
 def _checked(document: Mapping[str, Any], backend: Backend, supported: Collection[str], *, created: bool) -> StoreInfo:

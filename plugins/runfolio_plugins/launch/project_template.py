@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runfolio.config import approve, needs_trust, resolve, store_address, trust_url
-from runfolio.errors import AlreadyExistsError, ConfigurationError
+from runfolio.errors import AlreadyExistsError, ConfigurationError, RunfolioError
+from runfolio.history import open_history
 from runfolio.names import validate_project
 from runfolio_plugins.launch.sample_script import SCRIPT
 
@@ -74,6 +75,9 @@ values that it logs and what it prints. `runfolio.toml` says where.
 def make_project(folder: Path, name: str | None, *, store: str | None = None) -> Iterator[str]:
     """Make a project and yield what was done, a line each, with the next steps at the end.
 
+    A store that is named is tried, and made. One that cannot be used yet is no reason to undo anything: runs wait on
+    this machine until it can.
+
     Args:
         folder: the current folder.
         name: of the folder to make; None makes the current folder a project.
@@ -110,10 +114,16 @@ def make_project(folder: Path, name: str | None, *, store: str | None = None) ->
         else:
             yield f"created  {shown / file}"
     _approve(root, store)
+    problem = None
+    if store is not None:
+        problem = _problem_of_store(root)
+        yield "the store can be used" if problem is None else f"the store cannot be used yet: {problem}"
     yield ""
     yield "Next:"
     if name:
         yield f"  cd {name}"
+    if problem is not None:
+        yield "  runfolio store check       what is missing; until it is there, runs wait on this machine"
     yield "  runfolio run train.py --learning-rate 0.5"
     yield "  runfolio list"
 
@@ -133,6 +143,20 @@ def _approve(root: Path, store: str | None) -> None:
         address = store_address(resolve(start=root))
         if needs_trust(address):
             approve(trust_url(address))
+
+
+def _problem_of_store(root: Path) -> str | None:
+    """Try what the store guarantees, and make it; return what stands in the way."""
+    with open_history(settings=resolve(start=root)) as history:
+        try:
+            report = history.check()
+            if not report.ok:
+                failed = next(one for one in report.guarantees if one.required and not one.ok)
+                return f"{failed.name}: {failed.detail}; {failed.remedy}"
+            history.make_store()
+        except RunfolioError as error:
+            return str(error)
+    return None
 
 
 def _quoted(text: str) -> str:

@@ -134,10 +134,10 @@ def test_attempt_takes_three(
     assert open_run(counted, spool.run_id).main == again.writer
 
 
-def test_opening_takes_one_and_making_three(counted: CountingBackend) -> None:
+def test_opening_takes_one_and_making_five(counted: CountingBackend) -> None:
     made = open_store(counted, create=True)
     assert made.created
-    assert [one.operation for one in counted.requests] == ["get", "create"]
+    assert [one.operation for one in counted.requests] == ["get", "create", "create", "delete", "create"]
     counted.reset()
     opened = open_store(counted, create=False)
     assert len(counted) == 1

@@ -96,6 +96,20 @@ def test_a_place_that_cannot_create_exclusively(memory: MemoryBackend) -> None:
     assert open_store(_Weak(memory), create=True, single_writer=True).created
 
 
+class _Ignoring(WrappedBackend):
+    """Takes a conditional write, and ignores the condition."""
+
+    def create(self, key: str, data: bytes) -> None:
+        self.put(key, data)
+
+
+def test_a_place_that_ignores_the_condition_is_found_out(memory: MemoryBackend) -> None:
+    with pytest.raises(ConfigurationError, match="single_writer"):
+        open_store(_Ignoring(memory), create=True)
+    assert [*memory.list()] == []
+    assert open_store(_Ignoring(memory), create=True, single_writer=True).created
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

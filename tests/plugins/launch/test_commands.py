@@ -67,12 +67,27 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert before == (tmp_path / "runfolio.toml").read_text()
 
 
+def test_init_with_a_store_tries_and_makes_it(tmp_path: Path) -> None:
+    lines = list(make_project(tmp_path, "p", store=str(tmp_path / "team")))
+    assert "the store can be used" in lines
+    assert (tmp_path / "team" / "runfolio.json").exists()
+    assert [path.name for path in (tmp_path / "team").iterdir()] == ["runfolio.json"]
+
+
+def test_init_with_a_store_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    lines = "\n".join(make_project(tmp_path, "p", store=str(tmp_path / "file" / "team")))
+    assert "the store cannot be used yet: write, then read" in lines
+    assert "runfolio store check" in lines
+    assert (tmp_path / "p" / "train.py").exists()
+
+
 def test_init_with_a_store_needs_no_second_approval(tmp_path: Path) -> None:
-    list(make_project(tmp_path, "p", store="s3://bucket/history"))
+    list(make_project(tmp_path, "p", store="unheard-of://bucket/history"))
     settings = resolve(start=tmp_path / "p")
     from runfolio.config import require_trust, store_address
 
-    assert "s3://bucket/history" == settings.store
+    assert "unheard-of://bucket/history" == settings.store
     require_trust(store_address(settings))
     with pytest.raises(ConfigurationError):
         list(make_project(tmp_path, "q", store="nonsense://"))

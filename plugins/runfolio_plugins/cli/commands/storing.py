@@ -17,7 +17,7 @@ from runfolio_plugins.cli.tables import Table
 
 if TYPE_CHECKING:
     from runfolio.maintenance import UpkeepReport
-    from runfolio.store_check import CheckReport
+    from runfolio.store_check import CheckReport, Guarantee
     from runfolio_plugins.cli.plain import Plain
 
 _STORE = """
@@ -45,6 +45,10 @@ runfolio store gc --delete
 
 
 _LONG = 1000
+_REFUSED = (
+    "This store cannot be shared by several writers. If only exclusive creation is missing, single_writer = true in "
+    "its profile [stores.NAME] accepts it for one writer at a time."
+)
 
 
 @click.group(cls=CommandGroup, examples=_STORE)
@@ -107,14 +111,23 @@ def gc(*, delete: bool, store: str | None, output: Output, query: str | None) ->
 
 
 def _guarantees(report: CheckReport) -> list[str]:
-    """What was tried, one line each, and what to do about what failed."""
+    """What was tried, one line each, what to do about what failed, and what that means."""
     rows: list[list[Plain]] = [
-        ["ok" if one.ok else "FAILED" if one.required else "failed", one.name, one.detail] for one in report.guarantees
+        [one.name, _result(one), one.detail, "" if one.ok else one.remedy] for one in report.guarantees
     ]
-    table = table_text(Table(["Result", "Guarantee", "Seen"], rows, whole=frozenset({"Guarantee"}), longest=_LONG))
-    remedies = [f"{one.name}: {one.remedy}" for one in report.guarantees if not one.ok]
-    verdict = "This store can be shared." if report.ok else "This store cannot be shared by several writers."
-    return [table, *map(escape, remedies), verdict]
+    headings = ["Guarantee", "Result", "Seen", "Remedy"]
+    table = table_text(Table(headings, rows, whole=frozenset({"Guarantee", "Result"}), longest=_LONG))
+    if not report.ok:
+        verdict = "This store cannot be used." if report.single_writer else _REFUSED
+    elif report.single_writer:
+        verdict = "This store is for one writer at a time: its profile says single_writer = true."
+    else:
+        verdict = "This store can be shared."
+    return [table, verdict]
+
+
+def _result(guarantee: Guarantee) -> str:
+    return "ok" if guarantee.ok else "FAILED" if guarantee.required else "failed"
 
 
 def _figures(report: UpkeepReport) -> list[str]:
@@ -124,5 +137,9 @@ def _figures(report: UpkeepReport) -> list[str]:
         kinds: list[list[Plain]] = [[kind, objects, size] for kind, (objects, size) in report.kinds.items()]
         shown += [table_text(Table(["Kind", "Objects", "Bytes"], kinds)), ""]
     figures: list[list[Plain]] = [[name, number] for name, number in report.figures.items()]
+    figures.extend([f"requests so far, {operation}", number] for operation, number in report.requests.items())
     shown.append(table_text(Table(["What", "Number"], figures, whole=frozenset({"What"}))))
+    if report.costs:
+        costs: list[list[Plain]] = [[name, f"{cost:.6f}"] for name, cost in report.costs.items()]
+        shown += ["", table_text(Table(["Estimate", "At the prices set"], costs, whole=frozenset({"Estimate"})))]
     return [*shown, *map(escape, report.problems)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -371,13 +370,29 @@ class History:
             names: only these metrics.
             max_points: about so many rows for each metric of each run; peaks are kept.
         """
-        from runfolio.rows.view import concatenate  # noqa: PLC0415 (loads pyarrow)
-
+        chosen = runs.ids() if isinstance(runs, RunSet) else [self.run(one).id for one in runs]
         wanted = None if names is None else list(names)
-        chosen = [self.run(one) for one in runs]
-        calls = [partial(run._rows, wanted, max_points=max_points) for run in chosen]  # noqa: SLF001 (their part of us)
-        tables = self._connection.environment.gather(calls)
-        return concatenate(list(zip([run.id for run in chosen], tables, strict=True)))
+        return self._reader.rows_of_many(chosen, wanted, max_points=max_points)
+
+    def sql(self, query: str, project: str | None = None, *, where: str | None = None) -> pa.Table:
+        """Run one SELECT over the tables ``runs``, ``metrics`` and ``artifacts`` and return its result.
+
+        Archived runs are among them (column ``hidden``), deleted ones are not. A table is read from the store only when
+        the query names it. Nothing else can be reached: no files, no network, no Python variables. Needs
+        ``runfolio[sql]``.
+
+        Args:
+            query: the statement, in DuckDB's SQL.
+            project: the runs of this project; by default the current one, ``"*"`` for all.
+            where: only the runs for which this condition holds, as in `runs`.
+
+        Raises:
+            QueryError: the statement cannot be read or run; the message shows the place.
+            MissingDependencyError: DuckDB is not installed.
+        """
+        from runfolio.sql.running import run_sql  # noqa: PLC0415 (loaded on use)
+
+        return run_sql(query, self.runs(project, where=where, archived=None), self._reader)
 
     # Upkeep
 

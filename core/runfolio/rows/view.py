@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runfolio.errors import InvalidValueError
-from runfolio.rows.raw import arange
+from runfolio.rows.raw import arange, constant
 from runfolio.rows.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -148,12 +148,17 @@ def _within(table: pa.Table, steps: slice | None) -> pa.Table:
 
 def _by_name(table: pa.Table) -> pa.Array:
     """The order of the rows by name; rows of one name stay as they are."""
+    return pc.sort_indices(_name_ranks(table))
+
+
+def _name_ranks(table: pa.Table) -> pa.Array:
+    """The place of each row's name among all names."""
     names = table.column("name").chunk(0)
     words: list[str] = names.dictionary.to_pylist()
     ranks = [0] * len(words)
     for rank, place in enumerate(sorted(range(len(words)), key=words.__getitem__)):
         ranks[place] = rank
-    return pc.sort_indices(pa.array(ranks, pa.int32()).take(names.indices))
+    return pa.array(ranks, pa.int32()).take(names.indices)
 
 
 def _curves(table: pa.Table, owners: Sequence[str]) -> Iterator[pa.Array]:
@@ -196,13 +201,25 @@ def _extremes(column: pa.ChunkedArray, rows: pa.Array, max_points: int) -> pa.Ar
     return rows.take(pc.unique(pa.concat_arrays(flat)))
 
 
-def concatenate(tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
-    """Return tables of `view` under one another, with the run each belongs to as the first column `run_id`."""
-    kind = SCHEMA.field("run_id").type
-    parts = [
-        table.add_column(0, "run_id", pa.array([run_id] * table.num_rows, pa.string()).cast(kind))
-        for run_id, table in tables
-    ]
+def view_many(runs: Sequence[tuple[str, Sequence[pa.Table]]], *, names: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of many runs as one table: `view` of each under one another, with `run_id` in front.
+
+    Args:
+        runs: ids, each with tables in the schema of the format, in the order in which writers are to follow each other.
+        names: only these metrics.
+    """
+    columns = ["run_id", *COLUMNS]
+    schema = pa.schema([SCHEMA.field(name) for name in columns])
+    parts = [(place, one) for place, (_, tables) in enumerate(runs) for one in tables if one.num_rows]
     if not parts:
-        return VIEW.insert(0, SCHEMA.field("run_id")).empty_table()
-    return pa.concat_tables(parts).unify_dictionaries()
+        return schema.empty_table()
+    table = pa.concat_tables([one.select(columns) for _, one in parts]).unify_dictionaries().cast(schema)
+    if len({place for place, _ in parts}) < len(parts):  # a run of several writers: its names are put together
+        table = table.combine_chunks()
+        places = pa.concat_arrays([constant(place, one.num_rows, pa.int32()) for place, one in parts])
+        order = pa.table({"run": places, "name": _name_ranks(table)})
+        table = table.take(pc.sort_indices(order, [("run", "ascending"), ("name", "ascending")]))
+    if names is not None:
+        wanted = pa.array([*names], pa.string())
+        table = table.filter(pc.is_in(table.column("name").cast(pa.string()), value_set=wanted))
+    return table.combine_chunks()

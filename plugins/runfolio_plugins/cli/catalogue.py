@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "info": ("showing:info", "Show one run, or print one of its files."),
     "last": ("showing:last", "Show your most recent run."),
     "list": ("listing:list_runs", "List runs, newest first."),
+    "sql": ("querying:sql", "Ask the history with SQL: runs, metrics, artifacts."),
     "store": ("storing:store", "Look after a store: check, info, repair, gc."),
     "sync": ("syncing:sync", "Send what is still on this machine to the store."),
     "trust": ("configuring:trust", "Approve a store that a project file names."),

@@ -439,6 +439,17 @@ class History:
             self._refuse_read_only()
         return gc(self._connection, dry_run=dry_run)
 
+    def compact(self) -> UpkeepReport:
+        """Copy the rows of ended runs into few large files, which readers of many runs use.
+
+        Run it now and then, from anywhere: only runs that have no copy yet are read, and it is safe beside writers,
+        readers and other compactions. The run folders stay as they are. Copies of deleted runs go.
+        """
+        from runfolio.maintenance import compact  # noqa: PLC0415 (loaded on use)
+
+        self._refuse_read_only()
+        return compact(self._connection)
+
     def close(self) -> None:
         """Release connections. Runs that are still being written go on."""
         self._connection.close()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.backend import Backend, ObjectInfo
+    from runfolio.compact.reading import RowsReader
     from runfolio.connection import Connection
     from runfolio.index.view import View
     from runfolio.store.many_runs import Rooms
@@ -26,6 +27,7 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._rows: RowsReader | None = None
 
     @property
     def backend(self) -> Backend:
@@ -101,25 +103,31 @@ class Reader:
         self, run_id: str, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None
     ) -> pa.Table:
         """Return the rows of a run as people read them (3 requests for one curve of an ended run with one writer)."""
-        from runfolio.rows.view import downsample, view  # noqa: PLC0415 (loads pyarrow)
-        from runfolio.store.segments import read_rows  # noqa: PLC0415
+        from runfolio.rows.view import as_they_began, downsample, view  # noqa: PLC0415 (loads pyarrow)
 
-        connection = self._connection
-        connection.open()
-        found = read_rows(connection.backend, run_id, file_reader(names), environment=connection.environment)
-        table = view(_as_they_began(table for _, table in found.parts), names=names, steps=steps)
+        tables = self._rows_reader.read([run_id], file_reader(names))
+        table = view(as_they_began(tables), names=names, steps=steps)
         return table if max_points is None else downsample(table, max_points)
 
     def rows_of_many(
         self, run_ids: Sequence[str], names: Sequence[str] | None, *, max_points: int | None = None
     ) -> pa.Table:
         """Return the rows of many runs as one table, in the order of the runs, with `run_id` in front."""
-        from runfolio.rows.view import downsample, view_many  # noqa: PLC0415 (loads pyarrow)
-        from runfolio.store.many_runs import ROWS, read_many  # noqa: PLC0415
+        from runfolio.rows.view import as_they_began, downsample, view_many  # noqa: PLC0415 (loads pyarrow)
 
-        found = read_many(self.backend, self.listed(run_ids, ROWS), file_reader(names), self._connection.environment)
-        table = view_many([(run_id, _as_they_began(found[run_id])) for run_id in dict.fromkeys(run_ids)], names=names)
+        chosen = list(dict.fromkeys(run_ids))
+        tables = as_they_began(self._rows_reader.read(chosen, file_reader(names)))
+        table = view_many(tables, chosen, names=names)
         return table if max_points is None else downsample(table, max_points)
+
+    @property
+    def _rows_reader(self) -> RowsReader:
+        from runfolio.compact.reading import RowsReader  # noqa: PLC0415 (loads pyarrow)
+
+        self._connection.open()
+        if self._rows is None:
+            self._rows = RowsReader(self.backend, self._connection.environment)
+        return self._rows
 
     def listed(self, run_ids: Iterable[str], rooms: Rooms) -> dict[str, list[ObjectInfo]]:
         """List a part of the folders of runs."""
@@ -144,11 +152,3 @@ def file_reader(names: Sequence[str] | None) -> Callable[[Backend, RowFile], pa.
         return Footer(get, file.size, file.key).read(get, names)
 
     return read
-
-
-def _as_they_began(tables: Iterable[pa.Table]) -> list[pa.Table]:
-    """Writers follow each other as they began, so that a later attempt comes after an earlier one."""
-    import pyarrow.compute as pc  # noqa: PLC0415 (loads pyarrow)
-
-    filled = [table for table in tables if table.num_rows]
-    return filled if len(filled) < 2 else sorted(filled, key=lambda table: pc.min(table["time"]).as_py())  # noqa: PLR2004 (one is in order)

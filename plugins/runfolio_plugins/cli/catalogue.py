@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "last": ("showing:last", "Show your most recent run."),
     "list": ("listing:list_runs", "List runs, newest first."),
     "sql": ("querying:sql", "Ask the history with SQL: runs, metrics, artifacts."),
-    "store": ("storing:store", "Look after a store: check, info, repair, gc."),
+    "store": ("storing:store", "Look after a store: check, info, repair, gc, compact."),
     "sync": ("syncing:sync", "Send what is still on this machine to the store."),
     "trust": ("configuring:trust", "Approve a store that a project file names."),
     "unarchive": ("editing:unarchive", "Put archived runs back on the list."),

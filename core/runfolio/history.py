@@ -385,13 +385,29 @@ class History:
             names: only these metrics.
             max_points: about so many rows for each metric of each run; peaks are kept.
         """
-        from runfolio.rows.view import concatenate  # noqa: PLC0415 (loads pyarrow)
-
+        chosen = runs.ids() if isinstance(runs, RunSet) else [self.run(one).id for one in runs]
         wanted = None if names is None else list(names)
-        chosen = [self.run(one) for one in runs]
-        calls = [partial(run._rows, wanted, max_points=max_points) for run in chosen]  # noqa: SLF001 (their part of us)
-        tables = self._connection.environment.gather(calls)
-        return concatenate(list(zip([run.id for run in chosen], tables, strict=True)))
+        return self._reader.rows_of_many(chosen, wanted, max_points=max_points)
+
+    def sql(self, query: str, project: str | None = None, *, where: str | None = None) -> pa.Table:
+        """Run one SELECT over the tables ``runs``, ``metrics`` and ``artifacts`` and return its result.
+
+        Archived runs are among them (column ``hidden``), deleted ones are not. A table is read from the store only when
+        the query names it. Nothing else can be reached: no files, no network, no Python variables. Needs
+        ``runfolio[sql]``.
+
+        Args:
+            query: the statement, in DuckDB's SQL.
+            project: the runs of this project; by default the current one, ``"*"`` for all.
+            where: only the runs for which this condition holds, as in `runs`.
+
+        Raises:
+            QueryError: the statement cannot be read or run; the message shows the place.
+            MissingDependencyError: DuckDB is not installed.
+        """
+        from runfolio.sql.running import run_sql  # noqa: PLC0415 (loaded on use)
+
+        return run_sql(query, self.runs(project, where=where, archived=None), self._reader)
 
     # Upkeep
 
@@ -476,6 +492,17 @@ class History:
 
         target._refuse_read_only()
         return copy(self, target, where=where, project=project, verify=verify, progress=progress)
+
+    def compact(self) -> UpkeepReport:
+        """Copy the rows of ended runs into few large files, which readers of many runs use.
+
+        Run it now and then, from anywhere: only runs that have no copy yet are read, and it is safe beside writers,
+        readers and other compactions. The run folders stay as they are. Copies of deleted runs go.
+        """
+        from runfolio.maintenance import compact  # noqa: PLC0415 (loaded on use)
+
+        self._refuse_read_only()
+        return compact(self._connection)
 
     def close(self) -> None:
         """Release connections. Runs that are still being written go on."""

@@ -27,6 +27,7 @@ CHECK: Final = "check/"
 SUFFIX: Final = ".json"
 _WRITER: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,64})\.(?P<token>[0-9a-f]{16})")
 _SEGMENT: Final = re.compile(rf"(?P<writer>{_WRITER.pattern})-(?P<a>[0-9]+)-(?P<b>[0-9]+)\.parquet")
+_COMPACTION: Final = re.compile(rf"{COMPACT}([0-9]{{10,}})\.json")
 _ENTRY: Final = re.compile(
     r"(?P<time>[0-9]{16})-(?P<run>.+)-(?P<kind>start|end|attempt|edit|delete)-(?P<who>[A-Za-z0-9_.-]+)\.json"
 )
@@ -213,3 +214,19 @@ def checkpoint(sequence: int) -> str:
 def sequence_of(key: str) -> int:
     """The sequence number of a checkpoint's key."""
     return unreversed_number(key.removeprefix(INDEX).removesuffix(".parquet"))
+
+
+def compaction(sequence: int) -> str:
+    """Key of the list of compacted files `sequence`."""
+    return f"{COMPACT}{reversed_number(sequence)}{SUFFIX}"
+
+
+def compaction_of(key: str) -> int | None:
+    """The sequence number of a list of compacted files, or None for another object."""
+    found = _COMPACTION.fullmatch(key)
+    return unreversed_number(found[1]) if found else None
+
+
+def compacted(token: str) -> str:
+    """Key of a file of compacted rows. It sorts behind every list, so that one short listing finds the newest list."""
+    return f"{COMPACT}part-{token}.parquet"

@@ -134,20 +134,46 @@ def repair(connection: Connection) -> UpkeepReport:
 
 def gc(connection: Connection, *, dry_run: bool) -> UpkeepReport:
     """Find, and unless `dry_run` delete, what no run needs."""
+    from runfolio.compact.sweeping import leftovers  # noqa: PLC0415 (loads pyarrow)
     from runfolio.index.sweeping import sweep  # noqa: PLC0415 (loads pyarrow)
 
     connection.open()
     found = sweep(connection.index, dry_run=dry_run, temporaries=connection.raw.sweep)
+    copies = leftovers(connection.index)
+    if not dry_run:
+        connection.backend.delete(copies)
+    gone = len(found.leftovers) + len(found.covered) + len(found.beats) + len(copies) + found.packs.deleted
     figures = {
         "left by deleted runs": len(found.leftovers),
         "kept, because an asset names them": len(found.pinned),
         "covered segments": len(found.covered),
         "old beats": len(found.beats),
         "unreachable snapshots": len(found.packs.unreachable) - len(found.packs.spared),
+        "left by compactions": len(copies),
         "temporary files": found.temporaries,
-        "deleted": 0 if dry_run else len(found.leftovers) + len(found.covered) + len(found.beats) + found.packs.deleted,
+        "deleted": 0 if dry_run else gone,
     }
     return UpkeepReport(connection.url, figures, _unreadable(found.packs.unreadable))
+
+
+def compact(connection: Connection) -> UpkeepReport:
+    """Copy the rows of ended runs into large files."""
+    from runfolio.compact.compacting import compact as compact_rows  # noqa: PLC0415 (loads pyarrow)
+
+    connection.writable()
+    done = compact_rows(connection.index)
+    problems = _unreadable(done.unreadable)
+    if done.outcome == "overtaken":
+        problems.append("Another compaction was faster, so nothing was changed: nothing is left to do")
+    figures = {
+        "runs copied": done.added,
+        "copies dropped": done.dropped,
+        "runs with a copy": done.runs,
+        "files": done.files,
+        "bytes written": done.written,
+        "objects removed": done.removed,
+    }
+    return UpkeepReport(connection.url, figures, problems)
 
 
 def _unreadable(keys: Sequence[str]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runfolio.errors import FormatError, RunNotFoundError
 from runfolio.records import Record, record_of
@@ -11,10 +11,15 @@ from runfolio.records import Record, record_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from runfolio.backend import Backend
+    from runfolio.backend import Backend, ObjectInfo
+    from runfolio.compact.reading import RowsReader
     from runfolio.connection import Connection
     from runfolio.index.view import View
+    from runfolio.store.many_runs import Rooms
     from runfolio.store.run_folder import RunFolder
+    from runfolio.store.segments import RowFile
+
+_T = TypeVar("_T")
 
 
 class Reader:
@@ -22,6 +27,16 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._rows: RowsReader | None = None
+
+    @property
+    def backend(self) -> Backend:
+        """The store, with bounded retries."""
+        return self._connection.backend
+
+    def gather(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
+        """Run independent requests side by side."""
+        return self._connection.environment.gather(calls)
 
     def view(self) -> View:
         """Return the newest view of all runs.
@@ -88,28 +103,52 @@ class Reader:
         self, run_id: str, names: Sequence[str] | None, *, steps: slice | None = None, max_points: int | None = None
     ) -> pa.Table:
         """Return the rows of a run as people read them (3 requests for one curve of an ended run with one writer)."""
-        import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+        from runfolio.rows.view import as_they_began, downsample, view  # noqa: PLC0415 (loads pyarrow)
 
-        from runfolio.rows.parquet import decode  # noqa: PLC0415
-        from runfolio.rows.ranged import Footer  # noqa: PLC0415
-        from runfolio.rows.view import downsample, view  # noqa: PLC0415
-        from runfolio.store.segments import RowFile, read_rows  # noqa: PLC0415
-
-        def read(backend: Backend, file: RowFile) -> pa.Table:
-            if names is None:
-                return decode(backend.get(file.key), key=file.key)
-
-            def get(start: int, end: int) -> bytes:
-                return backend.get(file.key, start, end)
-
-            return Footer(get, file.size, file.key).read(get, names)
-
-        connection = self._connection
-        connection.open()
-        found = read_rows(connection.backend, run_id, read, environment=connection.environment)
-        # Writers follow each other as they began, so that a later attempt comes after an earlier one.
-        parts = sorted(
-            (table for _, table in found.parts if table.num_rows), key=lambda table: pc.min(table["time"]).as_py()
-        )
-        table = view(parts, names=names, steps=steps)
+        tables = self._rows_reader.read([run_id], file_reader(names))
+        table = view(as_they_began(tables), names=names, steps=steps)
         return table if max_points is None else downsample(table, max_points)
+
+    def rows_of_many(
+        self, run_ids: Sequence[str], names: Sequence[str] | None, *, max_points: int | None = None
+    ) -> pa.Table:
+        """Return the rows of many runs as one table, in the order of the runs, with `run_id` in front."""
+        from runfolio.rows.view import as_they_began, downsample, view_many  # noqa: PLC0415 (loads pyarrow)
+
+        chosen = list(dict.fromkeys(run_ids))
+        tables = as_they_began(self._rows_reader.read(chosen, file_reader(names)))
+        table = view_many(tables, chosen, names=names)
+        return table if max_points is None else downsample(table, max_points)
+
+    @property
+    def _rows_reader(self) -> RowsReader:
+        from runfolio.compact.reading import RowsReader  # noqa: PLC0415 (loads pyarrow)
+
+        self._connection.open()
+        if self._rows is None:
+            self._rows = RowsReader(self.backend, self._connection.environment)
+        return self._rows
+
+    def listed(self, run_ids: Iterable[str], rooms: Rooms) -> dict[str, list[ObjectInfo]]:
+        """List a part of the folders of runs."""
+        from runfolio.store.many_runs import list_folders  # noqa: PLC0415 (loaded on use)
+
+        self._connection.open()
+        return list_folders(self.backend, run_ids, rooms, self._connection.environment)
+
+
+def file_reader(names: Sequence[str] | None) -> Callable[[Backend, RowFile], pa.Table]:
+    """Return what reads one file of rows: all of it, or by ranges what holds these metrics."""
+    from runfolio.rows.parquet import decode  # noqa: PLC0415 (loads pyarrow)
+    from runfolio.rows.ranged import Footer  # noqa: PLC0415
+
+    def read(backend: Backend, file: RowFile) -> pa.Table:
+        if names is None:
+            return decode(backend.get(file.key), key=file.key)
+
+        def get(start: int, end: int) -> bytes:
+            return backend.get(file.key, start, end)
+
+        return Footer(get, file.size, file.key).read(get, names)
+
+    return read

@@ -14,6 +14,7 @@ from runfolio.query.terms import Term
 
 if TYPE_CHECKING:
     from runfolio.query.columns import Column, parse_columns
+    from runfolio.query.grammar import query_error
     from runfolio.query.materialising import column_name, materialise
     from runfolio.query.ordering import Order, order_terms, parse_order_by, sort_indices
     from runfolio.query.where import Where, parse_where
@@ -29,11 +30,13 @@ __all__ = [
     "parse_columns",
     "parse_order_by",
     "parse_where",
+    "query_error",
     "sort_indices",
 ]
 
 _HOMES = {
     "columns": ("Column", "parse_columns"),
+    "grammar": ("query_error",),
     "materialising": ("column_name", "materialise"),
     "ordering": ("Order", "order_terms", "parse_order_by", "sort_indices"),
     "where": ("Where", "parse_where"),

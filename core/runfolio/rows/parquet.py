@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 _GROUP: Final = 131_072
 """Names are put together into a row group up to this many rows."""
 _LARGEST_GROUP: Final = 1_000_000
+_SHARE: Final = 32
+"""A row group takes at least this part of a long file, so that footers stay below `runfolio.rows.ranged.TAIL`."""
 _SAMPLE: Final = 8192
 _FEW: Final = 0.25
 """Below this share of distinct values, a dictionary is smaller than the values themselves."""
-_MEASURED: Final = ["run_id", "name", "step", "time", "value"]
+MEASURED: Final = ["run_id", "name", "step", "time", "value"]
 """Columns whose least and greatest values readers can use to skip row groups."""
-_WORDS: Final = ["project", "run_id", "writer", "name", "kind"]
+WORD_COLUMNS: Final = ["project", "run_id", "writer", "name", "kind"]
 
 
 def encode(rows: Rows, owner: Owner, metadata: Mapping[str, str]) -> bytes:
@@ -51,18 +53,18 @@ def encode(rows: Rows, owner: Owner, metadata: Mapping[str, str]) -> bytes:
         sink,
         schema,
         compression="zstd",
-        use_dictionary=[*_WORDS, "text", *(["value"] if repeating else [])],
+        use_dictionary=[*WORD_COLUMNS, "text", *(["value"] if repeating else [])],
         column_encoding={
             **dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
             # Not BYTE_STREAM_SPLIT, which is half a byte a value smaller: Spark's vectorized reader refuses it.
             **({} if repeating else {"value": "PLAIN"}),
         },
-        write_statistics=_MEASURED,
+        write_statistics=MEASURED,
         write_batch_size=1024 if has_text else 65_536,  # pages are ended after a batch: texts can be long
     ) as writer:
         for first, after in _groups(ordered):
             piece = finisher.finish(ordered.table.slice(first, after - first))
-            writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=_LARGEST_GROUP)
+            writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=max(after - first, 1))
     return sink.getvalue()
 
 
@@ -77,7 +79,7 @@ def decode(data: bytes | pa.Buffer, *, key: str = "") -> pa.Table:
         FormatError: it is damaged, or no file of rows.
     """
     try:
-        with pq.ParquetFile(pa.BufferReader(owned(data)), read_dictionary=_WORDS) as file:
+        with pq.ParquetFile(pa.BufferReader(owned(data)), read_dictionary=WORD_COLUMNS) as file:
             return conform(file.read(), key)
     except KeyError as error:
         raise FormatError(f"{key or 'This file'} is no file of rows: it lacks the column {error}", key=key) from error
@@ -101,14 +103,16 @@ def conform(table: pa.Table, key: str = "") -> pa.Table:
 
 def _groups(ordered: Sorted) -> Iterator[tuple[int, int]]:
     """Where row groups begin and end: at a name's end, except for names that are too long for one."""
+    share = (ordered.ends[-1] if ordered.ends else 0) // _SHARE
+    usual, largest = max(_GROUP, share), max(_LARGEST_GROUP, share)
     first = last = 0
     for end in ordered.ends:
-        if end - first > _GROUP and last > first:
+        if end - first > usual and last > first:
             yield first, last
             first = last
-        while end - first > _LARGEST_GROUP:
-            yield first, first + _LARGEST_GROUP
-            first += _LARGEST_GROUP
+        while end - first > largest:
+            yield first, first + largest
+            first += largest
         last = end
     if last > first or not ordered.ends:
         yield first, last

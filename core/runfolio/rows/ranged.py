@@ -30,24 +30,25 @@ class Footer:
         get: reads ranges of the object.
         size: its length, as the listing tells.
         key: where it lies, for messages.
+        tail: bytes to ask for at first; that of the footer and its trailer where it is known.
 
     Raises:
         FormatError: it is no Parquet file, or damaged.
     """
 
-    def __init__(self, get: Get, size: int, key: str = "") -> None:
+    def __init__(self, get: Get, size: int, key: str = "", *, tail: int = TAIL) -> None:
         self.key: Final = key
         self.size: Final = size
-        start = max(size - TAIL, 0)
-        tail = get(start, size)
-        needed = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
-        if len(tail) != size - start or tail[-4:] != _MAGIC or needed > size:
+        start = max(size - max(tail, _TRAILER), 0)
+        data = get(start, size)
+        needed = int.from_bytes(data[-_TRAILER:-4], "little") + _TRAILER
+        if len(data) != size - start or data[-4:] != _MAGIC or needed > size:
             raise FormatError(f"{key or 'This file'} is no whole Parquet file", key=key)
-        if needed > len(tail):
-            start, tail = size - needed, get(size - needed, start) + tail
-        self._parts: Final = [(start, tail)]
+        if needed > len(data):
+            start, data = size - needed, get(size - needed, start) + data
+        self._parts: Final = [(start, data)]
         try:
-            self.metadata: Final = pq.read_metadata(pa.BufferReader(tail))
+            self.metadata: Final = pq.read_metadata(pa.BufferReader(data))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise FormatError(f"The footer of {key or 'this file'} cannot be read: {error}", key=key) from error
 
@@ -83,19 +84,26 @@ class Footer:
         Raises:
             FormatError: the file is damaged.
         """
-        groups = self.groups(names)
+        table = self.read_groups(get, self.groups(names))
+        return table.filter(pc.is_in(table.column("name").cast(pa.string()), value_set=pa.array([*names], pa.string())))
+
+    def read_groups(self, get: Get, groups: Sequence[int]) -> pa.Table:
+        """The rows of some row groups, given in order. One request a stretch of neighbouring ones.
+
+        Raises:
+            FormatError: the file is damaged.
+        """
         if not groups:
             return SCHEMA.empty_table()
         parts = [*self._parts, *(self._fetch(get, stretch) for stretch in _stretches(groups))]
         try:
             # Without threads: they could outlive the interpreter, which they need for this file object.
             with pq.ParquetFile(_Parts(self.size, parts), metadata=self.metadata, pre_buffer=False) as file:
-                table = conform(file.read_row_groups(groups, use_threads=False), self.key)
+                return conform(file.read_row_groups(groups, use_threads=False), self.key)
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(f"The rows in {self.key or 'this file'} cannot be read: {error}", key=self.key) from error
-        return table.filter(pc.is_in(table.column("name").cast(pa.string()), value_set=pa.array([*names], pa.string())))
 
     def _fetch(self, get: Get, groups: Sequence[int]) -> tuple[int, bytes]:
         spans = [_span(self.metadata, group) for group in groups]

@@ -148,12 +148,24 @@ def _within(table: pa.Table, steps: slice | None) -> pa.Table:
 
 def _by_name(table: pa.Table) -> pa.Array:
     """The order of the rows by name; rows of one name stay as they are."""
-    names = table.column("name").chunk(0)
-    words: list[str] = names.dictionary.to_pylist()
-    ranks = [0] * len(words)
-    for rank, place in enumerate(sorted(range(len(words)), key=words.__getitem__)):
-        ranks[place] = rank
-    return pc.sort_indices(pa.array(ranks, pa.int32()).take(names.indices))
+    return pc.sort_indices(_name_ranks(table))
+
+
+def _name_ranks(table: pa.Table) -> pa.Array:
+    """The place of each row's name among all names."""
+    words: list[str] = _one_chunk(table.column("name")).dictionary.to_pylist()
+    return _places(table, "name", sorted(words))
+
+
+def _places(table: pa.Table, column: str, order: Sequence[str]) -> pa.Array:
+    """The place of each row's word in a list of words; null for others."""
+    words = _one_chunk(table.column(column))
+    ranks = {word: place for place, word in enumerate(order)}
+    return pa.array([ranks.get(word) for word in words.dictionary.to_pylist()], pa.int32()).take(words.indices)
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks().chunk(0)
 
 
 def _curves(table: pa.Table, owners: Sequence[str]) -> Iterator[pa.Array]:
@@ -196,13 +208,52 @@ def _extremes(column: pa.ChunkedArray, rows: pa.Array, max_points: int) -> pa.Ar
     return rows.take(pc.unique(pa.concat_arrays(flat)))
 
 
-def concatenate(tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
-    """Return tables of `view` under one another, with the run each belongs to as the first column `run_id`."""
-    kind = SCHEMA.field("run_id").type
-    parts = [
-        table.add_column(0, "run_id", pa.array([run_id] * table.num_rows, pa.string()).cast(kind))
-        for run_id, table in tables
-    ]
+def as_they_began(tables: Iterable[pa.Table]) -> list[pa.Table]:
+    """Tables of one writer each in the order in which the writers began: a later attempt follows an earlier one."""
+    filled = [table for table in tables if table.num_rows]
+    if len(filled) < 2:  # noqa: PLR2004 (one is in order)
+        return filled
+    return sorted(filled, key=lambda table: pc.min(table["time"]).as_py())
+
+
+def view_many(
+    tables: Sequence[pa.Table],
+    run_ids: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    columns: Sequence[str] = ("run_id", *COLUMNS),
+) -> pa.Table:
+    """Return rows of many runs as one table: by run as they are given, by name, by table, as they were logged.
+
+    Args:
+        tables: tables in the schema of the format, in the order in which writers of a run are to follow each other.
+            Rows of other runs are left out.
+        run_ids: the runs in order, each once.
+        names: only these metrics.
+        columns: those of the result.
+    """
+    schema = pa.schema([SCHEMA.field(name) for name in columns])
+    parts = [one for one in tables if one.num_rows]
     if not parts:
-        return VIEW.insert(0, SCHEMA.field("run_id")).empty_table()
-    return pa.concat_tables(parts).unify_dictionaries()
+        return schema.empty_table()
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    if names is not None:
+        wanted = pa.array([*names], pa.string())
+        table = table.filter(pc.is_in(table.column("name").cast(pa.string()), value_set=wanted)).combine_chunks()
+    places = _places(table, "run_id", run_ids)
+    if places.null_count:
+        table, places = table.filter(pc.is_valid(places)).combine_chunks(), places.drop_null()
+    if table.num_rows:
+        table = _in_order(table, places)
+    return table.select(columns).cast(schema)
+
+
+def _in_order(table: pa.Table, places: pa.Array) -> pa.Table:
+    """Rows by place, then by name; otherwise as they are. Files come in this order, so often nothing has to move."""
+    order = pa.table({"run": places, "name": _name_ranks(table)})
+    # One number for both: ranks are below 2^31.
+    key = pc.add(pc.multiply(places.cast(pa.int64()), 2**31), order["name"].cast(pa.int64())).combine_chunks()
+    key = key.chunk(0) if isinstance(key, pa.ChunkedArray) else key
+    if pc.all(pc.greater_equal(key[1:], key[:-1])).as_py() in (True, None):
+        return table
+    return table.take(pc.sort_indices(key))

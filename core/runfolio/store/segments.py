@@ -11,13 +11,14 @@ from runfolio.errors import NotFoundError, TransientStorageError
 from runfolio.store.environment import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from runfolio.backend import Backend, ObjectInfo
     from runfolio.layout import Segment
 
 _T = TypeVar("_T")
 _ROUNDS: Final = 50
+_ROOMS: Final = ("live", "metrics")
 _DOUBTS: Final = 3
 """How often rows that seem to be missing are looked for again, before that is what is reported."""
 
@@ -59,14 +60,13 @@ def read_rows(
     writers: Iterable[str] | None = None,
     environment: Environment | None = None,
 ) -> RowsRead[_T]:
-    """Read the rows of a run (2 requests, and those of `read`).
+    """Read the rows of a run (1 request, and those of `read`).
 
     Args:
         backend: where the store lies.
         run_id: the run.
         read: reads one file; it may be called in several threads, and again for all files when one vanished meanwhile.
-        expected: the rows of each ended writer, as its end record says. Where they are all there already, the live
-            segments need no listing (1 request).
+        expected: the rows of each ended writer, as its end record says.
         writers: only the rows of these writers.
         environment: parallelism.
 
@@ -78,9 +78,9 @@ def read_rows(
     chosen = None if writers is None else set(writers)
     doubts = _DOUBTS
     for _ in range(_ROUNDS):
-        files = _find(backend, run_id, promised, chosen)
+        files = cover(row_files(_row_objects(backend, run_id), chosen))
         missing = _missing(files, promised, chosen)
-        if doubts and (missing or _has_gap(files)):
+        if doubts and (missing or has_gap(files)):
             doubts -= 1  # again from the start: the pages of a listing are not one snapshot
             continue
         try:
@@ -93,22 +93,24 @@ def read_rows(
     )
 
 
-def _find(backend: Backend, run_id: str, promised: Mapping[str, int], chosen: set[str] | None) -> list[RowFile]:
-    if promised:
-        # All of these have ended: if their merged files are complete, no live segment can add a row of theirs.
-        merged = _files(backend.list(layout.metrics(run_id)), chosen)
-        files = cover(merged)
-        if chosen is not None and chosen <= promised.keys() and not _missing(files, promised, chosen):
-            return files
-    live = _files(backend.list(layout.live(run_id)), chosen)  # first: a file leaves here after it has appeared there
-    merged = _files(backend.list(layout.metrics(run_id)), chosen)
-    return cover([*live, *merged])
+def _row_objects(backend: Backend, run_id: str) -> Iterator[ObjectInfo]:
+    """List ``live/`` and ``metrics/`` of a run, in this order and in one go.
+
+    ``live/`` comes first, as rows leave it after they have appeared in ``metrics/``; listings are in key order.
+    """
+    live, metrics = layout.live(run_id), layout.metrics(run_id)
+    for info in backend.list(layout.run_folder(run_id), start_after=live.removesuffix("/")):
+        if info.key > metrics and not info.key.startswith(metrics):
+            return
+        yield info
 
 
-def _files(objects: Iterable[ObjectInfo], chosen: set[str] | None) -> list[RowFile]:
+def row_files(objects: Iterable[ObjectInfo], chosen: set[str] | None = None) -> list[RowFile]:
+    """The files of rows among the objects of a run's folder; only those of the chosen writers."""
     found: list[RowFile] = []
     for info in objects:
-        part = layout.segment_of(info.key)
+        rooms = info.key.split("/")  # runs/<p>/<id>/live/<name>; an artifact below logs/ may be called alike
+        part = layout.segment_of(info.key) if len(rooms) == 5 and rooms[3] in _ROOMS else None  # noqa: PLR2004 (see above)
         if part is not None and part.after > part.first and (chosen is None or part.writer in chosen):
             found.append(RowFile(info.key, info.size, part))
     return found
@@ -127,7 +129,7 @@ def cover(files: Iterable[RowFile]) -> list[RowFile]:
     return taken
 
 
-def _has_gap(files: Iterable[RowFile]) -> bool:
+def has_gap(files: Iterable[RowFile]) -> bool:
     """Whether rows lie between two of the files, or before the first of a writer.
 
     A writer that had to change its key has such a gap.

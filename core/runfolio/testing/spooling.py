@@ -59,17 +59,20 @@ class MemorySpool:
         import pyarrow as pa  # noqa: PLC0415 (loaded on use)
         import pyarrow.parquet as pq  # noqa: PLC0415 (loaded on use)
 
+        from runfolio.rows.schema import SCHEMA  # noqa: PLC0415 (loads pyarrow)
+
         rows = self.rows[first:after]
-        table = pa.table(
-            {
-                "project": [self.project] * len(rows),
-                "run_id": [self.run_id] * len(rows),
-                "writer": [metadata["runfolio.writer"]] * len(rows),
-                "name": [row.name for row in rows],
-                "step": pa.array([row.step for row in rows], pa.int64()),
-                "value": pa.array([row.value for row in rows], pa.float64()),
-            }
-        ).replace_schema_metadata(dict(metadata))
+        owner = {"project": self.project, "run_id": self.run_id, "writer": metadata["runfolio.writer"], "kind": "float"}
+        columns: dict[str, object] = {
+            **{name: [word] * len(rows) for name, word in owner.items()},
+            **{name: [None] * len(rows) for name in ("index", "text")},
+            "name": [row.name for row in rows],
+            "step": [row.step for row in rows],
+            "time": [row.step for row in rows],
+            "value": [row.value for row in rows],
+        }
+        arrays = [pa.array(columns[one.name]).cast(one.type) for one in SCHEMA]
+        table = pa.table(arrays, schema=SCHEMA.with_metadata(dict(metadata)))
         out = io.BytesIO()
         pq.write_table(table, out)
         return out.getvalue()

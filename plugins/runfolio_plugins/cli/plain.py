@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TypeAlias
 
 from runfolio.values import spell
@@ -33,6 +34,8 @@ def plain(value: object, *, sort: bool = True) -> Plain:
         return _whole(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else spell(value)
+    if isinstance(value, Decimal):
+        return _whole(int(value)) if value == value.to_integral_value() else float(value)
     if isinstance(value, Mapping):
         items = [(str(key), item) for key, item in value.items()]
         return {key: plain(item, sort=sort) for key, item in (sorted(items, key=_key) if sort else items)}

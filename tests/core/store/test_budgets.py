@@ -187,7 +187,7 @@ def test_live_segments_stay_few(
     shape: list[int],
 ) -> None:
     """Whatever the flushes hold, readers need logarithmically many segments, and each row is sent a few times."""
-    from runfolio.store.segments import _files, cover
+    from runfolio.store.segments import cover, row_files
 
     spool = make_spool()
     spool.encode = lambda first, after, metadata: _tiny(metadata)  # type: ignore[method-assign]
@@ -198,7 +198,7 @@ def test_live_segments_stay_few(
     for rows in shape:
         spool.rows.extend([SpooledRow("x", 0, 0.0)] * rows)
         pusher.flush()
-        files = cover(_files(memory.list(layout.live(spool.run_id)), None))
+        files = cover(row_files(memory.list(layout.live(spool.run_id))))
         assert len(files) <= 3 * 10
         assert sum(one.part.after - one.part.first for one in files) == len(spool.rows)
     sent = sum(part.after - part.first for part in pusher.ledger.segments)

@@ -110,7 +110,7 @@ def test_live_is_listed_first(
     monkeypatch: pytest.MonkeyPatch,
     live_first: bool,
 ) -> None:
-    """A writer that ends between the two listings: with the order turned round its rows are in neither."""
+    """A writer that ends while they are listed: with the order turned round its rows are in neither."""
     spool = make_spool()
     pusher = make_pusher(memory, spool)
     pusher.intend_join("uid")
@@ -119,11 +119,11 @@ def test_live_is_listed_first(
     pusher.flush()
     if not live_first:
 
-        def find(backend: Backend, run_id: str, promised: object, chosen: Any) -> list[RowFile]:
-            merged = segments._files(backend.list(layout.metrics(run_id)), chosen)
-            return cover([*segments._files(backend.list(layout.live(run_id)), chosen), *merged])
+        def turned_round(backend: Backend, run_id: str) -> list[ObjectInfo]:
+            merged = [*backend.list(layout.metrics(run_id))]
+            return [*backend.list(layout.live(run_id)), *merged]
 
-        monkeypatch.setattr(segments, "_find", find)
+        monkeypatch.setattr(segments, "_row_objects", turned_round)
     found = read_rows(_EndsBetween(memory, pusher), spool.run_id, read_positions)
     rows = [position for _, part in found.parts for position in part]
     assert rows == (list(range(5)) if live_first else [])

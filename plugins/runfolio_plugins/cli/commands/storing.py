@@ -1,4 +1,4 @@
-"""The group ``runfolio store``: check, info, copy, repair, gc."""
+"""The group ``runfolio store``: check, info, copy, repair, gc, compact."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ runfolio store check s3://bucket/prefix
 runfolio store copy ./history s3://bucket/prefix
 runfolio store repair
 runfolio store gc
+runfolio store compact
 """
 _CHECK = """
 runfolio store check
@@ -42,8 +43,10 @@ _GC = """
 runfolio store gc
 runfolio store gc --delete
 """
-
-
+_COMPACT = """
+runfolio store compact
+runfolio store compact --store s3://bucket/prefix -o json
+"""
 _LONG = 1000
 _REFUSED = (
     "This store cannot be shared by several writers. If only exclusive creation is missing, single_writer = true in "
@@ -107,6 +110,17 @@ def gc(*, delete: bool, store: str | None, output: Output, query: str | None) ->
         report = history.gc(dry_run=not delete)
         if not delete:
             note("nothing was deleted; --delete does it")
+        emit_report(report, output, query, show=lambda: _figures(report))
+
+
+@store.command("compact", cls=Command, examples=_COMPACT)
+@store_option
+@output_options("table")
+@debug_options
+def compact(*, store: str | None, output: Output, query: str | None) -> None:
+    """Copy the rows of ended runs into few large files, so that many runs are read fast. Safe while others write."""
+    with open_history(store, write=True) as history:
+        report = history.compact()
         emit_report(report, output, query, show=lambda: _figures(report))
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.active_run import ActiveRun
+    from runfolio.asset_versions import Assets
     from runfolio.backend import Backend
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
@@ -360,6 +361,13 @@ class History:
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
             raise ValueError("A comparison needs two or more runs")
         return compare(chosen)
+
+    @property
+    def assets(self) -> Assets:
+        """The assets of the store: what was promoted, of all projects."""
+        from runfolio.asset_versions import Assets  # noqa: PLC0415 (loaded on use)
+
+        return Assets(self)
 
     def metrics(
         self, runs: Iterable[str | Run], names: Iterable[str] | None = None, max_points: int | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runfolio.active_run import ActiveRun
     from runfolio.asset_versions import Assets
     from runfolio.backend import Backend
+    from runfolio.compared_sources import Source
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
     from runfolio.maintenance import UpkeepReport
@@ -348,8 +349,15 @@ class History:
                 return goal  # type: ignore[no-any-return]  # checked on the line above
         return None
 
-    def compare(self, runs: Iterable[str | Run]) -> Comparison:
-        """Compare two or more runs: record, params, arguments, metrics, properties, packages, artifacts by hash.
+    def compare(
+        self, runs: Iterable[str | Run], *, curves: bool = True, sources: Sequence[Source | None] | None = None
+    ) -> Comparison:
+        """Compare two or more runs: what went into them, what came out, and where their curves part.
+
+        Args:
+            runs: the runs, or words for them.
+            curves: read the curves of the metrics that all of them have, to say at which step they part.
+            sources: the source of each run, to compare file by file.
 
         Raises:
             ValueError: fewer than two runs.
@@ -360,7 +368,7 @@ class History:
         chosen = [self.run(one) for one in runs]
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
             raise ValueError("A comparison needs two or more runs")
-        return compare(chosen)
+        return compare(chosen, self._connection.environment.gather, curves=curves, sources=sources)
 
     @property
     def assets(self) -> Assets:

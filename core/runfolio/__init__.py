@@ -17,13 +17,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runfolio import assets
     from runfolio.active_run import ActiveRun
     from runfolio.artifacts import Artifact, DownloadReport
+    from runfolio.asset_versions import Assets, AssetVersion
     from runfolio.comparison import Comparison
     from runfolio.current import attach, current_run, get_logger, resume_run, start_run
     from runfolio.errors import (
         AlreadyExistsError,
         ArtifactNotFoundError,
+        AssetNotFoundError,
         ConfigurationError,
         ErrorKind,
         FormatError,
@@ -61,6 +64,9 @@ _HOMES = {
     "AlreadyExistsError": "errors",
     "Artifact": "artifacts",
     "ArtifactNotFoundError": "errors",
+    "AssetNotFoundError": "errors",
+    "AssetVersion": "asset_versions",
+    "Assets": "asset_versions",
     "Comparison": "comparison",
     "ConfigurationError": "errors",
     "DownloadReport": "artifacts",
@@ -105,6 +111,9 @@ __all__ = [
     "AlreadyExistsError",
     "Artifact",
     "ArtifactNotFoundError",
+    "AssetNotFoundError",
+    "AssetVersion",
+    "Assets",
     "Comparison",
     "ConfigurationError",
     "DownloadReport",
@@ -135,6 +144,7 @@ __all__ = [
     "StoreNotFoundError",
     "TransientStorageError",
     "UntrustedStoreError",
+    "assets",
     "attach",
     "current_run",
     "get_logger",
@@ -146,6 +156,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "assets":  # the one module that is used by its name
+        return importlib.import_module("runfolio.assets")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'runfolio' has no attribute {name!r}")

@@ -92,6 +92,31 @@ class Artifact:
             )
         return data
 
+    def verify(self) -> None:
+        """Read the contents once, in flat memory, and compare them with size and hash.
+
+        Raises:
+            ArtifactNotFoundError: the contents are not in the store.
+            FormatError: what is stored is not what was written, or there is no hash to tell.
+        """
+        digest, size = hashlib.sha256(), 0
+        while part := self._read(size, size + _STEP):
+            digest.update(part)
+            size += len(part)
+        if size != self.size or digest.hexdigest() != self.sha256:
+            raise FormatError(
+                f"The stored contents of {self.path!r} do not match their size and SHA-256: the object was changed",
+                key=self._key,
+            )
+
+    def _is_copy(self, file: Path) -> bool:
+        return (
+            file.is_file()
+            and not file.is_symlink()
+            and file.stat().st_size == self.size
+            and hash_file(file)[0] == self.sha256
+        )
+
     def _read(self, start: int, end: int | None) -> bytes:
         if not self.available or self._backend is None:
             raise ArtifactNotFoundError(f"The contents of {self.path!r} were not stored: {self.status}", key=self.path)
@@ -236,6 +261,10 @@ class Artifacts:
             (report.downloaded if fetched else report.skipped).append(artifact.path)
         return report
 
+    def are_at(self, folder: Path) -> bool:
+        """Whether all the files lie below a folder with the right contents."""
+        return all(one._is_copy(folder / one.path) for one in self.list())  # noqa: SLF001
+
     def _chosen(self, paths: Iterable[str] | None) -> Sequence[Artifact]:
         if paths is None:
             return self.list()
@@ -252,12 +281,7 @@ def _fetch(artifact: Artifact, folder: TargetFolder, *, overwrite: bool, progres
     """Write one file; False when it is there already."""
     final = folder.place(artifact.path)
     if final.exists() or final.is_symlink():
-        if (
-            final.is_file()
-            and not final.is_symlink()
-            and final.stat().st_size == artifact.size
-            and hash_file(final)[0] == artifact.sha256
-        ):
+        if artifact._is_copy(final):  # noqa: SLF001
             return False
         if not overwrite:
             raise InvalidKeyError(

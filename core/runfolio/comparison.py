@@ -1,15 +1,36 @@
-"""Two or more runs side by side, section by section."""
+"""Two or more runs side by side, section by section: what explains their results on top."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from runfolio.run import Run
+from runfolio import compared_values
+from runfolio.compared_curves import aligned, compared_metrics, curves_of
+from runfolio.compared_sources import Source, compared_sources
+from runfolio.compared_values import ComparedValue, named_arguments, side_by_side, sorted_by_difference
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runfolio.run import Run
+    from runfolio.store.environment import Gather
+
+SECTIONS: Final = (
+    "source",
+    "params",
+    "arguments",
+    "packages",
+    "hardware",
+    "properties",
+    "metrics",
+    "summary",
+    "artifacts",
+    "record",
+)
+"""What goes into a run first, then what came out of it, then what is different each time."""
+_HARDWARE: Final = ("Cpu", "Gpu", "Host", "Memory", "Platform")
+"""How the names of properties begin that are about the machine."""
 _RECORD: Final = [
     "run_number",
     "status",
@@ -17,7 +38,6 @@ _RECORD: Final = [
     "experiment",
     "script_name",
     "user_id",
-    "host",
     "target",
     "parent_run_id",
     "created_utc",
@@ -29,28 +49,14 @@ _RECORD: Final = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedValue:
-    """One thing in each of the runs.
-
-    Attributes:
-        name: what is compared, for example the name of a metric or the path of an artifact.
-        values: one for each run, in order; None where a run lacks it.
-        differs: whether the runs do not all agree.
-    """
-
-    name: str
-    values: Sequence[Any]
-    differs: bool
-
-
 class Comparison:
     """What two or more runs have in common and where they differ.
 
     Attributes:
         runs: the runs, in the order given.
-        sections: ``record``, ``params``, ``arguments``, ``metrics``, ``properties``, ``packages``, ``artifacts``
-            (SHA-256 by path), each a list of values; what differs stands first.
+        sections: ``source`` (hashes by path, with diffs), ``params``, ``arguments``, ``packages``, ``hardware``,
+            ``properties``, ``metrics``, ``summary``, ``artifacts`` (SHA-256 by path) and ``record``, each a list of
+            values. Sections in which the runs differ come first, and in each what differs most.
     """
 
     def __init__(self, runs: Sequence[Run], sections: Mapping[str, Sequence[ComparedValue]]) -> None:
@@ -62,16 +68,23 @@ class Comparison:
         kept = {name: [value for value in values if value.differs] for name, values in self.sections.items()}
         return Comparison(self.runs, {name: values for name, values in kept.items() if values})
 
+    def curves(self, name: str) -> pa.Table:
+        """Return a metric of all runs by step: the column ``step``, and one for each run, called after its id.
+
+        Null stands where a run has no number at a step; of several values at one step the last one counts.
+        """
+        return aligned(name, {run.id: run.metrics([name]) for run in self.runs})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data.
 
-        That is the run ids, and by section and name the values and whether they differ.
+        That is the run ids, and by section and name the values, whether they differ and how much; for metrics also best
+        values, and where the curves part.
         """
         return {
             "runs": [run.id for run in self.runs],
             "sections": {
-                section: {value.name: {"values": list(value.values), "differs": value.differs} for value in values}
-                for section, values in self.sections.items()
+                section: {value.name: value.to_dict() for value in values} for section, values in self.sections.items()
             },
         }
 
@@ -80,41 +93,50 @@ class Comparison:
         return f"<Comparison of {', '.join(run.short_id for run in self.runs)}: {count} differences>"
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
-    """Compare runs. See `runfolio.history.History.compare`."""
-    columns = [_sections(run) for run in runs]
-    return Comparison(runs, {section: _side_by_side([column[section] for column in columns]) for section in columns[0]})
+def compare(
+    runs: Sequence[Run], gather: Gather, *, curves: bool = True, sources: Sequence[Source | None] | None = None
+) -> Comparison:
+    """Compare runs. See `runfolio.history.History.compare`.
+
+    Args:
+        runs: the runs.
+        gather: runs requests side by side.
+        curves: read the curves, to say where they part.
+        sources: the source of each run; without it there is no section of that name.
+    """
+    columns = gather([lambda run=run: _columns(run) for run in runs])  # type: ignore[misc]  # one run each
+    records = [run.record for run in runs]
+    names = curves_of(records) if curves else []
+    tables = gather([lambda run=run: run.metrics(names) for run in runs]) if names else [None] * len(runs)  # type: ignore[misc]
+    found: dict[str, Sequence[ComparedValue]] = {
+        section: _COMPARE.get(section, side_by_side)([column[section] for column in columns]) for section in columns[0]
+    }
+    found["metrics"] = compared_metrics(records, tables)
+    if sources is not None:
+        found["source"] = compared_sources(sources, [run.short_id for run in runs])
+    sections = {name: sorted_by_difference(found[name]) for name in SECTIONS if name in found}
+    order = sorted(sections, key=lambda name: not any(value.differs for value in sections[name]))
+    return Comparison(runs, {name: sections[name] for name in order})
 
 
-def _sections(run: Run) -> dict[str, Mapping[str, Any]]:
+_COMPARE: Final = {"packages": compared_values.packages, "artifacts": compared_values.files}
+
+
+def _columns(run: Run) -> dict[str, Mapping[str, Any]]:
+    """What a run has in each section but those that need all runs together."""
     record = run.record
     flat = record.to_dict()
+    hardware = {name: value for name, value in record.properties.items() if name.startswith(_HARDWARE)}
     return {
-        "record": {name: flat.get(name) for name in _RECORD} | {"tags": list(record.tags)},
-        "params": dict(record.params) | {f"summary.{name}": value for name, value in record.summary.items()},
-        "arguments": {str(place): word for place, word in enumerate(record.arguments, 1)},
-        "metrics": {name: metric.value for name, metric in record.metrics.items()},
-        "properties": {**record.properties, "CommitId": record.commit_id},
+        "params": record.params,
+        "arguments": named_arguments(record.arguments),
         "packages": run.packages,
+        "hardware": {"Host": record.host, **hardware},
+        "properties": {
+            **{name: value for name, value in record.properties.items() if name not in hardware},
+            "CommitId": record.commit_id,
+        },
+        "summary": record.summary,
         "artifacts": {artifact.path: artifact.sha256 for artifact in run.artifacts.list()},
+        "record": {name: flat.get(name) for name in _RECORD} | {"tags": list(record.tags)},
     }
-
-
-def _side_by_side(columns: Sequence[Mapping[str, Any]]) -> list[ComparedValue]:
-    names = dict.fromkeys(name for column in columns for name in column)
-    compared = []
-    for name in names:
-        values = [column.get(name) for column in columns]
-        present = [name in column for column in columns]
-        differs = not all(present) or any(not _same(values[0], value) for value in values[1:])
-        compared.append(ComparedValue(name, values, differs))
-    return sorted(compared, key=lambda value: not value.differs)
-
-
-def _same(one: object, other: object) -> bool:
-    """Equality in which NaN equals NaN and True is not 1."""
-    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
-        return math.isnan(other)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return type(one) is type(other) and one == other

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from runfolio._platform import host_name
+from runfolio.hardware import hardware_properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ def collect_properties(
     Returns:
         ``GitCommit``, ``GitBranch``, ``GitDirty``, ``GitRemote`` (as far as there is a repository), ``PythonVersion``,
         ``PythonImplementation``, ``PythonExecutable`` (its file name, not its folder), ``Platform``, ``Host``,
-        ``CpuCount`` and ``CpuCountUsable`` (those this process may use).
+        ``CpuCount``, ``CpuCountUsable`` (those this process may use), and what `hardware_properties` finds.
     """
     return {**git_properties(folder or Path.cwd(), budget=budget), **machine_properties()}
 
@@ -63,6 +64,7 @@ def machine_properties() -> dict[str, Any]:
     affinity = getattr(os, "sched_getaffinity", None)
     usable = len(affinity(0)) if affinity is not None else os.cpu_count()
     return {
+        **hardware_properties(),
         "CpuCount": os.cpu_count(),
         "CpuCountUsable": usable,
         "Host": host_name(),

@@ -11,7 +11,7 @@
     ├── InvalidValueError    (TypeError)   a value of a type that cannot be logged
     ├── QueryError           (ValueError)  a `where` or `order_by` that cannot be read
     ├── NotFoundError        (FileNotFoundError)
-    │   ├── StoreNotFoundError, RunNotFoundError, ArtifactNotFoundError
+    │   ├── StoreNotFoundError, RunNotFoundError, ArtifactNotFoundError, AssetNotFoundError
     ├── AlreadyExistsError   (FileExistsError)
     ├── ReadOnlyError                      the store was opened read-only, or refuses writes
     ├── RunStateError                      logging to a closed run, resuming a live one
@@ -56,6 +56,7 @@ class ErrorKind(StrEnum):
     FORMAT = "format"
     INDEX_DAMAGED = "index_damaged"
     PLUGIN = "plugin"
+    ASSET_NOT_FOUND = "asset_not_found"
 
 
 class RunfolioError(Exception):
@@ -153,6 +154,12 @@ class ArtifactNotFoundError(NotFoundError):
     """The run has no artifact of this name."""
 
     kind = ErrorKind.ARTIFACT_NOT_FOUND
+
+
+class AssetNotFoundError(NotFoundError):
+    """There is no asset, version or alias of this name, or it was taken back."""
+
+    kind = ErrorKind.ASSET_NOT_FOUND
 
 
 class AlreadyExistsError(RunfolioError, FileExistsError):

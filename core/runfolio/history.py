@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.active_run import ActiveRun
+    from runfolio.asset_versions import Assets
     from runfolio.backend import Backend
+    from runfolio.compared_sources import Source
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
     from runfolio.copying import CopyProgress, CopyReport
@@ -361,8 +362,15 @@ class History:
                 return goal  # type: ignore[no-any-return]  # checked on the line above
         return None
 
-    def compare(self, runs: Iterable[str | Run]) -> Comparison:
-        """Compare two or more runs: record, params, arguments, metrics, properties, packages, artifacts by hash.
+    def compare(
+        self, runs: Iterable[str | Run], *, curves: bool = True, sources: Sequence[Source | None] | None = None
+    ) -> Comparison:
+        """Compare two or more runs: what went into them, what came out, and where their curves part.
+
+        Args:
+            runs: the runs, or words for them.
+            curves: read the curves of the metrics that all of them have, to say at which step they part.
+            sources: the source of each run, to compare file by file.
 
         Raises:
             ValueError: fewer than two runs.
@@ -373,7 +381,14 @@ class History:
         chosen = [self.run(one) for one in runs]
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
             raise ValueError("A comparison needs two or more runs")
-        return compare(chosen)
+        return compare(chosen, self._connection.environment.gather, curves=curves, sources=sources)
+
+    @property
+    def assets(self) -> Assets:
+        """The assets of the store: what was promoted, of all projects."""
+        from runfolio.asset_versions import Assets  # noqa: PLC0415 (loaded on use)
+
+        return Assets(self)
 
     def metrics(
         self, runs: Iterable[str | Run], names: Iterable[str] | None = None, max_points: int | None = None

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from runfolio.errors import InvalidKeyError
-from runfolio.ids import parse_run_id, reversed_number, unreversed_number
-from runfolio.names import decode_project, encode_project, validate_name, validate_path
+from runfolio.errors import InvalidKeyError, InvalidNameError
+from runfolio.ids import REVERSED_WIDTH, parse_run_id, reversed_number, unreversed_number
+from runfolio.names import decode_project, encode_project, validate_asset, validate_name, validate_path
 
 STORE: Final = "runfolio.json"
 LOG: Final = "log/"
@@ -25,9 +25,13 @@ ASSETS: Final = "assets/"
 VIEWS: Final = "views/"
 CHECK: Final = "check/"
 SUFFIX: Final = ".json"
+_ARTIFACTS: Final = ("outputs/", "logs/")
 _WRITER: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,64})\.(?P<token>[0-9a-f]{16})")
 _SEGMENT: Final = re.compile(rf"(?P<writer>{_WRITER.pattern})-(?P<a>[0-9]+)-(?P<b>[0-9]+)\.parquet")
 _COMPACTION: Final = re.compile(rf"{COMPACT}([0-9]{{10,}})\.json")
+_ASSET: Final = re.compile(
+    rf"{ASSETS}(?P<name>[^/]+)/(?:aliases/(?P<alias>[^/]+)/)?(?P<number>[0-9]{{{REVERSED_WIDTH}}})\.json"
+)
 _ENTRY: Final = re.compile(
     r"(?P<time>[0-9]{16})-(?P<run>.+)-(?P<kind>start|end|attempt|edit|delete)-(?P<who>[A-Za-z0-9_.-]+)\.json"
 )
@@ -41,8 +45,6 @@ def validate_writer_name(name: str) -> str:
     """
     validate_name(name, "writer")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        from runfolio.errors import InvalidNameError  # noqa: PLC0415  (only for the error path)
-
         raise InvalidNameError(f"A writer name has 1 to 64 of the characters A-Z a-z 0-9 _ -, not {name!r}", key=name)
     return name
 
@@ -147,6 +149,11 @@ def segment_of(key: str) -> Segment | None:
     return Segment(found["writer"], int(found["a"]), int(found["b"])) if found else None
 
 
+def is_artifact(run_id: str, key: str) -> bool:
+    """Whether a key is that of an artifact of this run."""
+    return key.startswith(tuple(f"{run_folder(run_id)}{folder}" for folder in _ARTIFACTS))
+
+
 def artifact(run_id: str, path: str) -> str:
     """Key of an artifact. `path` begins with ``outputs/`` or ``logs/``.
 
@@ -154,7 +161,7 @@ def artifact(run_id: str, path: str) -> str:
         InvalidKeyError: the path is not allowed or lies elsewhere.
     """
     validate_path(path)
-    if not path.startswith(("outputs/", "logs/")):
+    if not path.startswith(_ARTIFACTS):
         raise InvalidKeyError(f"An artifact lies under outputs/ or logs/, not at {path!r}", key=path)
     return f"{run_folder(run_id)}{path}"
 
@@ -230,3 +237,44 @@ def compaction_of(key: str) -> int | None:
 def compacted(token: str) -> str:
     """Key of a file of compacted rows. It sorts behind every list, so that one short listing finds the newest list."""
     return f"{COMPACT}part-{token}.parquet"
+
+
+def asset_folder(name: str) -> str:
+    """Folder of the versions and aliases of an asset."""
+    return f"{ASSETS}{encode_project(validate_asset(name))}/"
+
+
+def asset(name: str, version: int) -> str:
+    """Key of one version of an asset."""
+    return f"{asset_folder(name)}{reversed_number(version)}{SUFFIX}"
+
+
+def asset_aliases(name: str, alias: str) -> str:
+    """Folder of what an alias of an asset has stood for."""
+    return f"{asset_folder(name)}aliases/{encode_project(validate_asset(alias, 'alias'))}/"
+
+
+def asset_alias(name: str, alias: str, number: int) -> str:
+    """Key of one record of an alias; the highest number holds."""
+    return f"{asset_aliases(name, alias)}{reversed_number(number)}{SUFFIX}"
+
+
+class AssetKey(NamedTuple):
+    """What the key of an object below ``assets/`` says. `number` is a version, or counts the records of `alias`."""
+
+    name: str
+    alias: str | None
+    number: int
+
+
+def asset_of(key: str) -> AssetKey | None:
+    """Take the key of a version or alias apart, or None for a stranger's file."""
+    found = _ASSET.fullmatch(key)
+    if not found:
+        return None
+    try:
+        name = validate_asset(decode_project(found["name"]))
+        alias = None if found["alias"] is None else validate_asset(decode_project(found["alias"]), "alias")
+    except (InvalidKeyError, InvalidNameError):
+        return None
+    return AssetKey(name, alias, unreversed_number(found["number"]))

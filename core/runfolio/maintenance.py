@@ -146,6 +146,7 @@ def gc(connection: Connection, *, dry_run: bool) -> UpkeepReport:
     figures = {
         "left by deleted runs": len(found.leftovers),
         "kept, because an asset names them": len(found.pinned),
+        "assets without their files": len(found.broken),
         "covered segments": len(found.covered),
         "old beats": len(found.beats),
         "unreachable snapshots": len(found.packs.unreachable) - len(found.packs.spared),
@@ -153,7 +154,15 @@ def gc(connection: Connection, *, dry_run: bool) -> UpkeepReport:
         "temporary files": found.temporaries,
         "deleted": 0 if dry_run else gone,
     }
-    return UpkeepReport(connection.url, figures, _unreadable(found.packs.unreadable))
+    problems = _unreadable(found.packs.unreadable)
+    if found.broken:
+        names = _some([f"{name}@{version}" for name, version in found.broken])
+        done = "would be" if dry_run else "were"
+        problems.append(
+            f"{len(found.broken)} versions of assets lost their files, since a promotion was killed while the run was "
+            f"being deleted; they {done} taken back: {names}"
+        )
+    return UpkeepReport(connection.url, figures, problems)
 
 
 def compact(connection: Connection) -> UpkeepReport:

@@ -24,6 +24,9 @@ MAX_NAME_CHARACTERS: Final = 1000
 MAX_PROJECT_BYTES: Final = 140
 """Longest project name, percent-encoded: it stands twice in every key of a run."""
 
+LINK_SUFFIX: Final = ".link"
+"""What the file in a project that points at an asset is called, after the asset's name."""
+
 _RESERVED: Final = frozenset(
     [
         "con",
@@ -190,6 +193,32 @@ def validate_project(name: str) -> str:
         raise InvalidNameError(f"The project name {_shown(name)} begins or ends with a space", key=name)
     if name in (".", "..", "*"):
         raise InvalidNameError(f"{name!r} cannot be the name of a project", key=name)
+    return name
+
+
+def validate_asset(name: str, what: str = "asset") -> str:
+    """Check the name of an asset or of one of its aliases and return it unchanged.
+
+    It must do for a file, since the link to an asset is called after it: one part of a path, at most 140 bytes when
+    percent-encoded, without ``@``, which divides a name from a version, and not ending with ``.link``.
+
+    Args:
+        name: the name as the caller gave it.
+        what: the kind of name, for the message.
+
+    Raises:
+        InvalidNameError: the name is not allowed.
+    """
+    validate_name(name, what)
+    if len(encode_project(name)) > MAX_PROJECT_BYTES:
+        raise InvalidNameError(
+            f"The {what} name {_shown(name)} is longer than {MAX_PROJECT_BYTES} bytes when percent-encoded", key=name
+        )
+    problem = "it contains '/' or '@'" if "/" in name or "@" in name else _path_problem(name)
+    if name.lower().endswith(LINK_SUFFIX):
+        problem = f"it ends with {LINK_SUFFIX!r}, as links to assets do"
+    if problem:
+        raise InvalidNameError(f"The {what} name {_shown(name)} is not allowed: {problem}", key=name)
     return name
 
 

@@ -15,6 +15,7 @@ from runfolio.series import Series
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from runfolio.asset_versions import AssetVersion
     from runfolio.history import History
     from runfolio.records import Record
 
@@ -176,8 +177,32 @@ class Run:
         """Put the run on the lists again."""
         self._change("archived", False)  # noqa: FBT003
 
+    def promote(self, path: str, name: str, *, link: bool = True) -> AssetVersion:
+        """Make a new version of an asset of one file or one folder of this run, and return it.
+
+        Each file is read once and verified before. From then on the files are kept, even when the run is deleted.
+
+        Args:
+            path: for example ``outputs/model.pkl``, or a folder. A leading ``./`` is welcome.
+            name: of the asset, which is made when it is new.
+            link: also write ``assets/NAME.link`` in the current project, to be committed in place of the file.
+
+        Raises:
+            InvalidNameError: this cannot be the name of an asset.
+            ArtifactNotFoundError: the run has no such file or folder.
+            RunStateError: the run has not ended, was deleted meanwhile, or a file was not stored whole.
+            FormatError: what is stored is not what the run wrote.
+            ReadOnlyError: the history is read-only.
+            Exception: whatever a plugin raises to refuse.
+        """
+        from runfolio.promotion import promote  # noqa: PLC0415 (loaded on use)
+
+        return promote(self._history, self, path, name, link=link)
+
     def delete(self) -> None:
         """Delete the run for good, with its rows and files. Its id and number are never used again.
+
+        Files that assets name stay, until their versions are taken back.
 
         Raises:
             ReadOnlyError: the history is read-only.

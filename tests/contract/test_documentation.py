@@ -25,7 +25,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-LONG = {"command-line.md", "quickstart.md", "workbench.md", "tracked-runs.md"}
+LONG = {"assets.md", "command-line.md", "quickstart.md", "workbench.md", "tracked-runs.md"}
 """Pages whose blocks start many processes: left out of the quick run."""
 
 

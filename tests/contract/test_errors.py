@@ -24,6 +24,7 @@ RunfolioError
   InvalidValueError (TypeError) invalid_value
   NotFoundError (FileNotFoundError) not_found
     ArtifactNotFoundError artifact_not_found
+    AssetNotFoundError asset_not_found
     RunNotFoundError run_not_found
     StoreNotFoundError store_not_found
   PluginError plugin
@@ -57,6 +58,7 @@ KINDS = [
     "format",
     "index_damaged",
     "plugin",
+    "asset_not_found",
 ]
 """Append only: programs compare these codes."""
 

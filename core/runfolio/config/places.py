@@ -24,17 +24,19 @@ class Places:
         user_config: holds the user's ``config.toml`` and the approved stores.
         user_state: holds the journals of runs on their way to a store.
         site_config: holds the ``config.toml`` of the machine.
+        user_cache: holds copies of what is in stores; it may be deleted at any time.
     """
 
     user_config: Path
     user_state: Path
     site_config: Path
+    user_cache: Path
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Places:
         """Return the folders of this platform.
 
-        ``RUNFOLIO_CONFIG_DIR``, ``RUNFOLIO_STATE_DIR`` and ``RUNFOLIO_SITE_DIR`` move them.
+        ``RUNFOLIO_CONFIG_DIR``, ``RUNFOLIO_STATE_DIR``, ``RUNFOLIO_SITE_DIR`` and ``RUNFOLIO_CACHE_DIR`` move them.
         """
         return cls(
             user_config=_moved(environ, "RUNFOLIO_CONFIG_DIR")
@@ -43,6 +45,8 @@ class Places:
             or platformdirs.user_state_path(APPLICATION, appauthor=False),
             site_config=_moved(environ, "RUNFOLIO_SITE_DIR")
             or platformdirs.site_config_path(APPLICATION, appauthor=False),
+            user_cache=_moved(environ, "RUNFOLIO_CACHE_DIR")
+            or platformdirs.user_cache_path(APPLICATION, appauthor=False),
         )
 
     @property
@@ -54,6 +58,11 @@ class Places:
     def site_file(self) -> Path:
         """The site's configuration file; it need not exist."""
         return self.site_config / FILE_NAME
+
+    @property
+    def assets(self) -> Path:
+        """The folder of copies of assets."""
+        return self.user_cache / "assets"
 
     @property
     def trusted(self) -> Path:

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runfolio import layout
-from runfolio.errors import FormatError, InvalidKeyError, InvalidNameError
+from runfolio.errors import FormatError
 from runfolio.index.beating import Beats
 from runfolio.index.folding import BEAT_KEPT, FoldReport, fold
 from runfolio.index.layers import ID
 from runfolio.index.packs import PackReport, collect_packs
 from runfolio.index.scanning import covered_segments, folders
-from runfolio.store.documents import decode
+from runfolio.store.asset_records import pinned_files
+from runfolio.store.promoting import Promoter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ class SweepReport:
         dry_run: nothing was deleted.
         leftovers: keys in the folders of deleted runs, except their start and edits, which stay for ever.
         pinned: keys in the folders of deleted runs that stay because an asset names them.
+        broken: name and version of assets whose files are gone: their promotion was killed while the run was being
+            deleted. They are taken back.
         covered: live segments whose rows lie in longer ones.
         beats: heartbeats of writers that ended, of deleted runs, and those older than 7 days.
         temporaries: files that killed processes left where the store lies.
@@ -44,6 +47,7 @@ class SweepReport:
     dry_run: bool
     leftovers: list[str] = field(default_factory=list)
     pinned: list[str] = field(default_factory=list)
+    broken: list[tuple[str, int]] = field(default_factory=list)
     covered: list[str] = field(default_factory=list)
     beats: list[str] = field(default_factory=list)
     temporaries: int = 0
@@ -61,6 +65,7 @@ def sweep(index: Index, *, dry_run: bool = False, temporaries: Callable[[], int]
 
     Raises:
         IndexDamagedError: the index cannot be read; repair it first.
+        FormatError: an asset cannot be read, so it is not known which files it needs.
         PermissionDeniedError: these credentials may not delete.
         StorageError: the storage failed; another sweep goes on.
     """
@@ -75,6 +80,9 @@ def sweep(index: Index, *, dry_run: bool = False, temporaries: Callable[[], int]
     garbage = [*report.leftovers, *report.covered, *report.beats]
     for place in range(0, len(garbage), _TOGETHER):
         index.backend.delete(garbage[place : place + _TOGETHER])
+    promoter = Promoter(index.backend, index.environment)
+    for name, version in report.broken:
+        promoter.retract(name, version, "its files are gone")
     if temporaries is not None:
         report.temporaries = temporaries()
     report.fold = fold(index, threshold=1)
@@ -89,43 +97,25 @@ def deleted_runs(view: View) -> set[str]:
 
 
 def _look_into_folders(index: Index, deleted: set[str], report: SweepReport) -> None:
-    pinned: set[str] | None = None
+    pinned: dict[str, list[tuple[str, int]]] | None = None
     for folder in folders(index.backend):
         if folder.run_id not in deleted:
             report.covered.extend(covered_segments(folder))
             continue
+        if pinned is None:  # the tombstones came first: a promotion from now on sees them
+            pinned = pinned_files(index.backend, index.environment)
         leftovers = _leftovers(folder)
-        if leftovers and pinned is None:
-            pinned = pinned_files(index)  # the tombstones came first: a promotion from now on sees them
-        report.leftovers.extend(key for key in leftovers if key not in (pinned or ()))
-        report.pinned.extend(key for key in leftovers if key in (pinned or ()))
+        report.leftovers.extend(key for key in leftovers if key not in pinned)
+        report.pinned.extend(key for key in leftovers if key in pinned)
+        gone = {key for key in pinned if layout.is_artifact(folder.run_id, key)} - {*folder.keys}
+        broken = {asset for key in gone for asset in pinned[key]}
+        report.broken.extend(sorted(broken - {*report.broken}))
 
 
 def _leftovers(folder: Folder) -> list[str]:
     """What a delete removes: all but the start and the edits, which keep the id and the tombstone."""
     kept = (layout.start(folder.run_id), layout.edits(folder.run_id))
     return [key for key in folder.keys if not key.startswith(kept)]
-
-
-def pinned_files(index: Index) -> set[str]:
-    """Keys of artifacts that assets name.
-
-    Raises:
-        FormatError: an asset cannot be read, so it is not known what it needs.
-    """
-    keys = [info.key for info in index.backend.list(layout.ASSETS) if info.key.endswith(layout.SUFFIX)]
-    found = index.environment.gather([lambda key=key: index.backend.get(key) for key in keys])  # type: ignore[misc]  # one key each
-    pinned: set[str] = set()
-    for key, data in zip(keys, found, strict=True):
-        document = decode(data, key)
-        run_id, path = document.get("run"), document.get("path")
-        if not isinstance(run_id, str) or not isinstance(path, str):
-            continue  # a version that takes another back names no file
-        try:
-            pinned.add(layout.artifact(run_id, path))
-        except (InvalidKeyError, InvalidNameError) as error:
-            raise FormatError(f"{key} names a file that no run can have: {path!r}", key=key) from error
-    return pinned
 
 
 def _dead_beats(index: Index, view: View, deleted: set[str]) -> list[str]:

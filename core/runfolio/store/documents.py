@@ -126,6 +126,53 @@ class EditDocument(Document):
     created: str
 
 
+class AssetFile(TypedDict):
+    """One file of an asset version: where it lay in the run, and its object there, relative to the run's folder."""
+
+    path: str
+    key: str
+    size: int
+    sha256: str
+
+
+class AssetDocument(Document):
+    """``assets/<name>/<rev version>.json`` of a promotion."""
+
+    kind: Literal["promote"]
+    asset: str
+    version: int
+    run: str
+    path: str
+    files: list[AssetFile]
+    sha256: str
+    evidence: dict[str, Any]
+    who: str | None
+    created: str
+
+
+class RetractionDocument(Document):
+    """``assets/<name>/<rev version>.json`` that takes an earlier version back. It names no file."""
+
+    kind: Literal["retract"]
+    asset: str
+    version: int
+    retracts: int
+    reason: str | None
+    who: str | None
+    created: str
+
+
+class AliasDocument(Document):
+    """``assets/<name>/aliases/<alias>/<rev n>.json``. The highest n holds; null stands for nothing."""
+
+    kind: Literal["alias"]
+    asset: str
+    alias: str
+    version: int | None
+    who: str | None
+    created: str
+
+
 class BeatDocument(Document):
     """``beats/<id>.<w>.json``."""
 

@@ -6,17 +6,17 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from runfolio import layout
-from runfolio.errors import InvalidNameError, RunStateError, StorageError
+from runfolio.errors import FormatError, InvalidNameError, RunStateError, StorageError
 from runfolio.names import validate_name
+from runfolio.store.asset_records import pinned_files
 from runfolio.store.documents import FORMAT
 from runfolio.store.environment import spell_time
 from runfolio.store.folder_listing import sort_out
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from runfolio.backend import Backend
     from runfolio.store.desk import Desk
+    from runfolio.store.environment import Environment
 
 logger = logging.getLogger(__name__)
 FIELDS: Final = frozenset({"name", "note", "description", "archived"})
@@ -73,15 +73,14 @@ def intend_edit(
     return token
 
 
-def edit(desk: Desk, token: str, *, pinned: Collection[str] = ()) -> dict[str, Any]:
+def edit(desk: Desk, token: str) -> dict[str, Any]:
     """Do the rest of an intended edit or delete and return the stored record.
 
-    That takes 3 requests; a delete sweeps the folder then.
+    That takes 3 requests; a delete sweeps the folder then, and spares what assets name.
 
     Args:
         desk: where to work.
         token: as `intend_edit` returned it.
-        pinned: keys that the sweep of a delete spares, because an asset names them.
 
     Raises:
         RunStateError: no such edit is pending.
@@ -109,25 +108,29 @@ def edit(desk: Desk, token: str, *, pinned: Collection[str] = ()) -> dict[str, A
     desk.ledger.note("edited", {"token": token})
     if pending.body["kind"] == "delete":
         try:
-            sweep_folder(desk.backend, run_id, pinned=pinned)
-        except StorageError as error:
+            sweep_folder(desk.backend, run_id, desk.environment)
+        except (StorageError, FormatError) as error:
             logger.info("The files of the deleted run %s are left for `runfolio store gc`: %s", run_id, error)
     return creation.document
 
 
-def sweep_folder(backend: Backend, run_id: str, *, pinned: Collection[str] = ()) -> int:
-    """Delete what a deleted run left, and return how many objects that were.
+def sweep_folder(backend: Backend, run_id: str, environment: Environment) -> int:
+    """Delete what a deleted run left, and return how many objects that were. Its tombstone must be in the store.
 
     ``start.json`` and the edits stay for ever. Without them the id, and a journal that lies about somewhere, could
-    start a second run of this name.
+    start a second run of this name. Files that an asset names stay, too: a promotion that began before the tombstone is
+    seen here, and one that began later sees the tombstone.
 
     Raises:
+        FormatError: an asset cannot be read, so it is not known which files it needs.
         PermissionDeniedError: these credentials may not delete.
         StorageError: the storage failed; another sweep goes on.
     """
     kept = (layout.start(run_id), layout.edits(run_id))
     keys = [info.key for info in backend.list(layout.run_folder(run_id)) if not info.key.startswith(kept)]
-    keys = [key for key in keys if key not in pinned]
+    if any(layout.is_artifact(run_id, key) for key in keys):
+        pinned = pinned_files(backend, environment)
+        keys = [key for key in keys if key not in pinned]
     keys += beats_of(backend, run_id)
     if keys:
         backend.delete(keys)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "archive": ("editing:archive", "Take runs off the list."),
+    "assets": ("promoting:assets", "Look after what was promoted: list, info, download, alias, link, retract."),
     "best": ("showing:best", "Show the run with the best value of a metric."),
     "compare": ("comparing:compare", "Show what differs between two or more runs."),
     "completion": ("completing:completion", "Print the script that completes commands in your shell."),
@@ -22,6 +23,7 @@ COMMANDS: Final = {
     "info": ("showing:info", "Show one run, or print one of its files."),
     "last": ("showing:last", "Show your most recent run."),
     "list": ("listing:list_runs", "List runs, newest first."),
+    "promote": ("promoting:promote", "Make a version of an asset of a file or folder of a run."),
     "sql": ("querying:sql", "Ask the history with SQL: runs, metrics, artifacts."),
     "store": ("storing:store", "Look after a store: check, info, copy, repair, gc, compact."),
     "sync": ("syncing:sync", "Send what is still on this machine to the store."),

@@ -18,7 +18,7 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.project = root / "iris"
-        self.places = Places(root / "user", root / "state", root / "site")
+        self.places = Places(root / "user", root / "state", root / "site", root / "cache")
         self.environ: dict[str, str] = {}
         self.project.mkdir()
 

@@ -117,7 +117,7 @@ class Scenario:
                 write(backend, world.environment, kind, document, number * 100 + place)
                 self.done.entries.append((world.step(), (kind, document)))
                 if kind == "delete":
-                    sweep_folder(backend, document["run"])
+                    sweep_folder(backend, document["run"], world.environment)
 
         return body
 
@@ -161,7 +161,7 @@ class Scenario:
                 for place, (kind, document) in enumerate(self.plan(number)):
                     write(world.backend, world.environment, kind, document, number * 100 + place)
                     if kind == "delete":
-                        sweep_folder(world.backend, document["run"])
+                        sweep_folder(world.backend, document["run"], world.environment)
             index = Index(world.backend, environment=world.environment)
             try:
                 rows = index.refresh().rows()

@@ -13,6 +13,7 @@ from runfolio.index.sweeping import deleted_runs, info, sweep
 from runfolio.index.view import Index
 from runfolio.store.documents import encode
 from runfolio.store.environment import Environment
+from runfolio.store.promoting import Promoter
 from runfolio.store.wrapping import WrappedBackend
 
 
@@ -48,16 +49,39 @@ def test_leftovers_of_deleted_runs_go_and_the_claim_on_the_id_stays(store: Any) 
     assert late[1] in store.keys(layout.RUNS)
 
 
-def test_pinned_files_of_deleted_runs_stay(store: Any) -> None:
+def promote(store: Any, run_id: str, *paths: str) -> int:
+    """Make a version of the asset "iris" of files of a run, and return its number."""
+    files = [{"path": path, "key": path, "size": 1, "sha256": "0" * 64} for path in paths]
+    fields = {"path": "outputs", "files": files, "sha256": "0" * 64, "evidence": {}}
+    return int(Promoter(store.backend, Environment()).promote("iris", run_id, fields)["version"])
+
+
+def test_pinned_files_of_deleted_runs_stay_until_their_version_is_taken_back(store: Any) -> None:
     run_id = store.run(1)
+    keys = [layout.artifact(run_id, path) for path in ("outputs/m.pkl", "outputs/other")]
+    for key in keys:
+        store.backend.put(key, b"x")
+    version = promote(store, run_id, "outputs/m.pkl")
     store.write(store.documents.delete(run_id))
-    key = layout.artifact(run_id, "outputs/m.pkl")
-    store.backend.put(key, b"x")
-    store.backend.put("assets/iris/1.json", encode({"format": 1, "wid": "a", "run": run_id, "path": "outputs/m.pkl"}))
-    store.backend.put("assets/iris/0.json", encode({"format": 1, "wid": "b", "retracts": 1}))
     report = sweep(index_of(store))
-    assert report.pinned == [key]
-    assert key in store.keys(layout.RUNS)
+    assert report.pinned == keys[:1]
+    assert keys[1] in report.leftovers
+    assert store.keys(f"{layout.run_folder(run_id)}outputs/") == keys[:1]
+    Promoter(store.backend, Environment()).retract("iris", version)
+    assert sweep(index_of(store)).leftovers == keys[:1]
+    assert store.keys(f"{layout.run_folder(run_id)}outputs/") == []
+
+
+def test_a_version_whose_files_are_gone_is_taken_back(store: Any) -> None:
+    """As a promotion leaves it that is killed right after it was published, of a run deleted before."""
+    run_id = store.run(1)
+    version = promote(store, run_id, "outputs/m.pkl")
+    store.write(store.documents.delete(run_id))
+    assert sweep(index_of(store), dry_run=True).broken == [("iris", version)]
+    before = store.keys(layout.ASSETS)
+    assert sweep(index_of(store)).broken == [("iris", version)]
+    assert len(store.keys(layout.ASSETS)) == len(before) + 1
+    assert sweep(index_of(store)).broken == []
 
 
 def test_beats_of_writers_that_ended_and_of_deleted_runs_go(store: Any) -> None:

@@ -161,21 +161,6 @@ def test_a_deleted_run_is_gone_for_good(history: rf.History) -> None:
     assert following.number == 2
 
 
-def test_comparison_shows_what_differs(history: rf.History) -> None:
-    for lr in (0.1, 0.2):
-        with history.start_run(params={"lr": lr, "same": 1}, argv=["--lr", str(lr)]) as run:
-            run.log("acc", lr * 2)
-            run.log_bytes("model", str(lr))
-            run.log_bytes("fixed", b"same")
-    differences = history.compare(["#1", "#2"]).differences()
-    assert [value.name for value in differences.sections["params"]] == ["lr"]
-    assert [list(value.values) for value in differences.sections["metrics"]] == [[0.2, 0.4]]
-    assert [value.name for value in differences.sections["artifacts"]] == ["outputs/model"]
-    assert "packages" not in differences.sections
-    with pytest.raises(ValueError, match="two"):
-        history.compare(["#1"])
-
-
 def test_handles_survive_pickling(history: rf.History) -> None:
     with history.start_run() as run:
         run.log("loss", 0.5)

@@ -12,6 +12,7 @@ from runfolio.store.desk import Desk
 from runfolio.store.documents import decode
 from runfolio.store.editing import edit, intend_edit
 from runfolio.store.ledger import Ledger
+from runfolio.store.promoting import Promoter
 from runfolio.store.run_folder import open_run
 from runfolio.store.spooled import MemoryNotes
 from runfolio.testing import FaultyBackend
@@ -149,13 +150,44 @@ def test_a_delete_keeps_the_claim(memory: MemoryBackend, change: Callable[..., A
     assert open_run(memory, RUN).deleted
 
 
-def test_a_delete_spares_what_is_pinned(memory: MemoryBackend, environment: Environment) -> None:
+def _promote(backend: Backend, environment: Environment, *keys: str) -> Promoter:
+    """Make version 1 of the asset "iris", of files of the run."""
+    files = [{"path": key, "key": key, "size": 1, "sha256": "0" * 64} for key in keys]
+    fields = {"path": "outputs", "files": files, "sha256": "0" * 64, "evidence": {}}
+    promoter = Promoter(backend, environment)
+    assert promoter.promote("iris", RUN, fields)["version"] == 1
+    return promoter
+
+
+def test_a_delete_spares_what_assets_name(
+    memory: MemoryBackend, environment: Environment, change: Callable[..., Any]
+) -> None:
     _fill(memory)
-    desk = Desk(memory, Ledger(MemoryNotes()), environment)
-    token = intend_edit(desk, run_id=RUN, project="iris", field=None, kind="delete")
-    pinned = f"{layout.run_folder(RUN)}outputs/x"
-    edit(desk, token, pinned=[pinned])
-    assert memory.get(pinned)
+    folder = layout.run_folder(RUN)
+    memory.put(f"{folder}outputs/.by-w/y", b"y")
+    _promote(memory, environment, "outputs/.by-w/y")
+    change(memory, None, kind="delete")
+    left = [info.key.removeprefix(folder) for info in memory.list(folder)]
+    assert [name.split("/")[0] for name in left] == ["edits", "outputs", "start.json"]
+    assert memory.get(f"{folder}outputs/.by-w/y") == b"y"
+
+
+def test_what_was_taken_back_is_not_spared(
+    memory: MemoryBackend, environment: Environment, change: Callable[..., Any]
+) -> None:
+    _fill(memory)
+    _promote(memory, environment, "outputs/x").retract("iris", 1)
+    change(memory, None, kind="delete")
+    assert [*memory.list(f"{layout.run_folder(RUN)}outputs/")] == []
+
+
+def test_nothing_is_swept_while_an_asset_cannot_be_read(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+    """It may need any of the files: the run is deleted, and gc looks again."""
+    _fill(memory)
+    memory.put(layout.asset("iris", 1), b'{"format": 9, "wid": "x"}')
+    change(memory, None, kind="delete")
+    assert memory.get(f"{layout.run_folder(RUN)}outputs/x")
+    assert open_run(memory, RUN).deleted
 
 
 def test_a_delete_without_permission_to_delete(memory: MemoryBackend, change: Callable[..., Any]) -> None:

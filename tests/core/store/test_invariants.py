@@ -107,7 +107,7 @@ def _without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _start_swept_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sweep(backend: Any, run_id: str, **options: object) -> int:
+    def sweep(backend: Any, run_id: str, *rest: object) -> int:
         backend.delete([info.key for info in backend.list(layout.run_folder(run_id))])
         return 0
 

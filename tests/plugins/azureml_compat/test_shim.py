@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import runfolio as rf
 from runfolio_plugins.azureml_compat import shim_folder
 
 ROOT = Path(__file__).parents[3]
@@ -95,3 +96,17 @@ def test_the_wheel_of_the_distribution_holds_nothing_but_azureml(tmp_path: Path)
     (built,) = builder.WheelBuilder(str(DISTRIBUTION)).build(directory=str(tmp_path), versions=["standard"])
     names = [name for name in zipfile.ZipFile(built).namelist() if ".dist-info/" not in name]
     assert set(names) == {*python_files(DISTRIBUTION / "src")}
+
+
+def test_the_path_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNFOLIO_STORE", str(tmp_path / "store"))
+    with rf.open_history(tmp_path / "store") as history:
+        with history.start_run(system_metrics=False) as run:
+            run.log_bytes("outputs/model.pkl", b"a model")
+        history.run(run.id).promote("outputs/model.pkl", name="model.pkl")
+    text = """
+from azureml.assets import get_local_path
+path = get_local_path(os.path.join("assets", "model.pkl.link"))
+print(type(path).__name__, os.path.basename(path), open(path).read())
+"""
+    assert run_script(tmp_path, text) == "str model.pkl a model\n"

@@ -77,13 +77,17 @@ def test_our_plugin_loads_no_click_for_those_who_only_embed() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "store check", "store info", "store repair", "store gc"])
+STORE = ("store check", "store info", "store repair", "store gc")
+ASSETS = tuple(f"assets {name}" for name in ("list", "info", "download", "alias", "link", "retract"))
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *STORE, *ASSETS])
 def test_each_command_has_help_with_examples(invoke: Invoke, name: str) -> None:
     texts = [invoke(*name.split(), flag).stdout for flag in ("-h", "--help")]
     assert texts[0] == texts[1]
     assert "Examples:\n  " in texts[0]
     assert f"runfolio {name.split(maxsplit=1)[0]}" in texts[0].split("Examples:")[1]
-    if name not in {"completion", "store"}:
+    if name not in {"assets", "completion", "store"}:
         assert "--debug" in texts[0]
 
 

@@ -286,12 +286,11 @@ def test_best_as_a_table_is_a_line_of_the_list(invoke: Invoke, filled: Filled) -
 
 def test_compare_shows_what_differs(invoke: Invoke, filled: Filled) -> None:
     lines = invoke("compare", "#1", "#2", *filled.at).stdout.splitlines()
-    assert lines[0].split() == ["Section", "Name", filled.ids[0], filled.ids[1]]
+    assert lines[0].split() == ["Section", "Name", filled.ids[0], filled.ids[1], "Difference"]
     assert lines[2].split() == ["record", "run_number", "1", "2"]
     rows = [line.split() for line in lines[2:]]
-    assert ["params", "rate", "10", "5"] in rows
-    assert ["arguments", "2", "10.0", "5.0"] in rows
-    assert ["metrics", "Accuracy", "0.679245", "0.98"] in rows
+    assert rows[1:3] == [["params", "rate", "10", "5", "-5", "(-50.0%)"], ["arguments", "--rate", "10.0", "5.0"]]
+    assert ["metrics", "Accuracy", "0.679245", "0.98", "+0.300755", "(+44.3%)"] in rows
     (model,) = [row for row in rows if row[1] == "outputs/model.pkl"]
     assert [len(cell) for cell in model[2:]] == [12, 12]
     assert not [row for row in rows if row[:2] in (["record", "status"], ["params", "opt.name"])]
@@ -302,11 +301,28 @@ def test_compare_all_and_three_runs(invoke: Invoke, filled: Filled) -> None:
     result = invoke("compare", "#1", "-r", "#2", "#3", "--all", "-o", "json", *filled.at)
     found = json.loads(result.stdout)
     assert found["runs"] == [filled.ids[0], filled.ids[2], filled.ids[1]]
-    assert found["sections"]["params"]["opt.name"] == {"differs": False, "values": ["adam"] * 3}
-    assert found["sections"]["params"]["rate"] == {"differs": True, "values": [10.0, 2.5, 5.0]}
-    assert set(found["sections"]) == {
-        "record", "params", "arguments", "metrics", "properties", "packages", "artifacts",
+    assert found["sections"]["params"]["opt.name"] == {
+        "differs": False, "difference": 0.0, "values": ["adam"] * 3
     }  # fmt: skip
+    assert found["sections"]["params"]["rate"] == {"differs": True, "difference": 0.75, "values": [10.0, 2.5, 5.0]}
+    assert set(found["sections"]) == {
+        "record", "params", "arguments", "metrics", "summary", "properties", "hardware", "packages", "artifacts",
+    }  # fmt: skip
+
+
+def test_compare_tells_where_curves_part_and_the_best_values(invoke: Invoke, tmp_path: Path) -> None:
+    with runfolio.open_history(tmp_path / "store", project="demo") as history:
+        for last in (0.25, 0.75):
+            with history.start_run(system_metrics=False) as run:
+                run.define_metric("loss", goal="min")
+                for step, loss in enumerate([2.0, 0.5, last]):
+                    run.log("loss", loss, step=step)
+    at = ["--store", str(tmp_path / "store"), "--project", "demo"]
+    rows = [line.split() for line in invoke("compare", "#1", "#2", *at).stdout.splitlines()]
+    assert ["metrics", "loss", "0.25", "0.75", "+0.5", "(+200.0%),", "apart", "from", "step", "2", "on"] in rows
+    assert ["metrics", "loss", "(best:", "min)", "0.25", "0.5", "+0.25", "(+100.0%)"] in rows
+    query = ["--query", "sections.metrics.loss.[diverges_at, best, best_changes]", "-o", "json"]
+    assert json.loads(invoke("compare", "#1", "#2", *query, *at).stdout) == [2, [0.25, 0.5], [0.0, 0.25]]
 
 
 def test_compare_needs_two_different_runs(invoke: Invoke, filled: Filled) -> None:

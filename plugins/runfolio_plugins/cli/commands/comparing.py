@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from runfolio.compared_sources import ComparedFile
+from runfolio.compared_values import ComparedMetric, changes
 from runfolio_plugins.cli.emitting import emit, note
+from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.group import Command
 from runfolio_plugins.cli.options import (
     Output,
@@ -21,6 +25,7 @@ from runfolio_plugins.cli.run_words import chosen_words, find_runs, many_runs
 from runfolio_plugins.cli.tables import Table
 
 if TYPE_CHECKING:
+    from runfolio.compared_values import ComparedValue
     from runfolio.comparison import Comparison
 
 _EXAMPLES = """
@@ -28,6 +33,9 @@ runfolio compare k3f9q @last
 runfolio compare '#3' '#4' '#5' --all
 runfolio compare k3f9q p0x2m -o json --query sections.params
 """
+_HASHED = {"artifacts", "source"}
+_MEASURED = {"params", "hardware", "summary"}
+_PAIR = 2
 _HASH = 64
 _SHORT_HASH = 12
 
@@ -49,9 +57,10 @@ def compare(
     output: Output,
     query: str | None,
 ) -> None:
-    """Show what differs between two or more runs.
+    """Show what differs between two or more runs: what explains their results on top, what differs most first.
 
-    Compared are the record, params, arguments, the last values of metrics, properties, packages, and the files by hash.
+    Compared are params, arguments, packages, hardware, properties, metrics (last and best values, and the step from
+    which on the curves part), summaries, the files by hash, and the record.
     """
     chosen = chosen_words(words, named, least=2)
     with open_history(store, project) as history:
@@ -59,19 +68,62 @@ def compare(
         comparison = history.compare(runs)
         if not everything:
             comparison = comparison.differences()
-        emit(comparison.to_dict(), output, query, make_table=lambda _data: _table(comparison))
+        emit(comparison.to_dict(), output, query, make_table=lambda _data: _table(comparison), sort=False)
+        if output.format == "table" and query is None:
+            for text in _diffs(comparison):
+                click.echo(escape_text(text))
         if not comparison.sections:
             note("the runs do not differ")
 
 
 def _table(comparison: Comparison) -> Table:
     """One line for each value that is compared, one column for each run; run numbers at the very top."""
+    first: list[list[Plain]] = []
     rows: list[list[Plain]] = []
     for section, values in comparison.sections.items():
-        for value in sorted(values, key=lambda one: one.name != "run_number"):
+        for value in values:
             cells = [plain(one) for one in value.values]
-            rows.append([section, value.name, *(map(_short_hash, cells) if section == "artifacts" else cells)])
-    return Table(["Section", "Name", *(run.id for run in comparison.runs)], rows, whole=frozenset({"Section", "Name"}))
+            if section in _HASHED:
+                cells = [*map(_short_hash, cells)]
+            row: list[Plain] = [section, value.name, *cells, _difference(section, value)]
+            (first if (section, value.name) == ("record", "run_number") else rows).append(row)
+            if isinstance(value, ComparedMetric) and value.goal is not None and [*value.best] != [*value.values]:
+                rows.append(
+                    [section, f"{value.name} (best: {value.goal})", *map(plain, value.best), _change(value.best)]
+                )
+    headers = ["Section", "Name", *(run.id for run in comparison.runs), "Difference"]
+    return Table(headers, [*first, *rows], whole=frozenset({"Section", "Name"}))
+
+
+def _difference(section: str, value: ComparedValue) -> str:
+    """How far the numbers lie apart, and from which step on; nothing where there is no more to say than the values."""
+    if isinstance(value, ComparedMetric):
+        parts = [_change(value.values)]
+        if value.diverges_at is not None:
+            parts.append(f"apart from step {value.diverges_at} on")
+        elif value.common_steps:
+            parts.append(f"the same at {value.common_steps} common steps")
+        return ", ".join(filter(None, parts))
+    return _change(value.values) if section in _MEASURED else ""
+
+
+def _change(values: Sequence[object]) -> str:
+    """The change from the first run to the second, or for more than two the span of them all."""
+    found = changes(values)
+    numbers = [one for one in found if one is not None]
+    if len(numbers) < len(values) or not any(numbers):
+        return ""
+    if len(values) > _PAIR:
+        return f"span {max(numbers) - min(numbers):.6g}"
+    base = values[0]
+    percent = f" ({numbers[1] / abs(base):+.1%})" if isinstance(base, (int, float)) and base else ""
+    return f"{numbers[1]:+.6g}{percent}"
+
+
+def _diffs(comparison: Comparison) -> Iterator[str]:
+    for value in comparison.sections.get("source", ()):
+        if isinstance(value, ComparedFile):
+            yield from (diff for diff in value.diffs if diff)
 
 
 def _short_hash(value: Plain) -> Plain:

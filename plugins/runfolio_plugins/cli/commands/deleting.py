@@ -34,7 +34,8 @@ def delete(
 ) -> None:
     """Delete runs for good, with their metrics and files. Says what goes, and asks.
 
-    Their ids and numbers are never used again. To only take runs off the list, use archive.
+    Their ids and numbers are never used again. Files that an asset names stay. To only take runs off the list, use
+    archive.
     """
     chosen = chosen_words(words, named)
     with open_history(store, project, write=True) as history:

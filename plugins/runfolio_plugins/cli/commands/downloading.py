@@ -76,7 +76,7 @@ def download(
         paths = find_paths(run, names) if names else None
         target = directory if directory is not None else Path(run.id)
         files = [one for path in paths or [""] for one in run.artifacts.list(path)]
-        with _progress(sum(one.size for one in files)) as told:
+        with progress_bar(sum(one.size for one in files)) as told:
             report = run.artifacts.download(target, paths=paths, overwrite=overwrite, progress=told)
         data = {
             "directory": str(target.absolute()),
@@ -88,10 +88,10 @@ def download(
         if not files and output.format == "table" and query is None:
             note(f"the run {run.id} has no files")
             return
-        emit(data, output, query, make_table=_table)
+        emit(data, output, query, make_table=files_table)
         click.echo(
             escape(
-                f"{_summary(len(report.downloaded), len(report.skipped), len(report.problems))} in {target.absolute()}"
+                f"{summary(len(report.downloaded), len(report.skipped), len(report.problems))} in {target.absolute()}"
             ),
             err=True,
         )
@@ -99,7 +99,8 @@ def download(
             context.exit(1)
 
 
-def _summary(downloaded: int, skipped: int, problems: int) -> str:
+def summary(downloaded: int, skipped: int, problems: int) -> str:
+    """Return what a download did, in a line."""
     parts = [f"{downloaded} downloaded"]
     if skipped:
         parts.append(f"{skipped} there already")
@@ -108,7 +109,8 @@ def _summary(downloaded: int, skipped: int, problems: int) -> str:
     return ", ".join(parts)
 
 
-def _table(data: Plain) -> Table:
+def files_table(data: Plain) -> Table:
+    """Return the table of a download: what became of each file."""
     rows: list[list[Plain]] = []
     if isinstance(data, dict):
         folder = Path(str(data["directory"]))
@@ -121,7 +123,7 @@ def _table(data: Plain) -> Table:
 
 
 @contextmanager
-def _progress(total: int) -> Generator[Callable[[Artifact, int], None] | None]:
+def progress_bar(total: int) -> Generator[Callable[[Artifact, int], None] | None]:
     """A bar on the terminal, where there is one."""
     if not sys.stderr.isatty():
         yield None

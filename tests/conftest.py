@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+pytest_plugins = ["server_fixtures"]
+
 REQUIRE_ALL = os.environ.get("RUNFOLIO_REQUIRE_ALL") == "1"
 
 PLATFORM = "platform:"
@@ -61,7 +63,7 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         if name != "work":
             monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(root / name))
     for name in list(os.environ):
-        if name.startswith("RUNFOLIO_") and name != "RUNFOLIO_REQUIRE_ALL":
+        if name.startswith(("RUNFOLIO_", "AWS_", "AZURE_")) and name != "RUNFOLIO_REQUIRE_ALL":
             monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 pytest_plugins = ["server_fixtures"]
 
 REQUIRE_ALL = os.environ.get("RUNFOLIO_REQUIRE_ALL") == "1"
+
+# Looking for doctests in the one would load all of moto; the rest needs the dependency group `servers`.
+collect_ignore = ["servers/moto_application.py"]
+if not REQUIRE_ALL and any(find_spec(name) is None for name in ("azure", "boto3", "moto")):
+    collect_ignore_glob = ["servers/*.py"]
 
 PLATFORM = "platform:"
 """A skip whose reason begins like this is right on every machine: the test is for another operating system."""

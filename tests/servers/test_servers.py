@@ -279,6 +279,16 @@ def test_other_servers_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_PROFILE": "team",
     }.items():
         monkeypatch.setenv(variable, value)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "test_sample.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--basetemp",
+        "temporary",
+        "-q",
+        "test_sample.py",
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout

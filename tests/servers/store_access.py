@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import boto3
-from botocore.config import Config
-
 REGION = "us-east-1"
 
 
@@ -76,6 +73,9 @@ def s3_environment(endpoint: str, key: S3Key) -> dict[str, str]:
 
 def aws_client(service: str, endpoint: str, key: S3Key) -> Any:
     """Return a boto3 client that sends each request once, so that a test sees each answer."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.Session().client(
         service,
         endpoint_url=endpoint,

@@ -1,18 +1,27 @@
-"""Rules for the whole suite: nothing is skipped unseen, and no test touches the user's own files."""
+"""Rules for the whole suite: no test is skipped unseen, left to luck, or near the user's own files."""
 
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
 pytest_plugins = ["server_fixtures"]
+
+# The same examples each time, for as long as they take on a busy machine. `--hypothesis-profile search` finds others.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", settings.get_profile("steady"), derandomize=False, max_examples=1000)
+settings.load_profile("steady")
 
 REQUIRE_ALL = os.environ.get("RUNFOLIO_REQUIRE_ALL") == "1"
 
@@ -23,6 +32,13 @@ if not REQUIRE_ALL and any(find_spec(name) is None for name in ("azure", "boto3"
 
 PLATFORM = "platform:"
 """A skip whose reason begins like this is right on every machine: the test is for another operating system."""
+
+
+def pytest_configure() -> None:
+    """Let signals act in the processes of tests as usual, also when the tests run in the background or below nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def _unexpected(report: pytest.TestReport | pytest.CollectReport) -> str | None:

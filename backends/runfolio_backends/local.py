@@ -222,7 +222,7 @@ def _folder_of(url: str | os.PathLike[str]) -> str:
                 "(with % escapes for '#' and '?')",
                 backend=NAME,
             )
-        text = unquote(parts.path)
+        text = unquote(parts.path, errors="surrogateescape")  # names need not be UTF-8
         if os.name == "nt" and text[:1] == "/" and text[2:3] == ":":  # file:///C:/x
             text = text[1:]
     if "\0" in text:

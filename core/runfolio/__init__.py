@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from runfolio.hookspecs import hookimpl
     from runfolio.journal.pending import Pending
     from runfolio.preview import Preview
-    from runfolio.records import MetricSummary, Record
+    from runfolio.records import Ending, MetricSummary, Record
     from runfolio.run import Run
     from runfolio.run_set import RunSet
     from runfolio.series import Series
@@ -70,6 +70,7 @@ _HOMES = {
     "Comparison": "comparison",
     "ConfigurationError": "errors",
     "DownloadReport": "artifacts",
+    "Ending": "records",
     "ErrorKind": "errors",
     "FormatError": "errors",
     "History": "history",
@@ -117,6 +118,7 @@ __all__ = [
     "Comparison",
     "ConfigurationError",
     "DownloadReport",
+    "Ending",
     "ErrorKind",
     "FormatError",
     "History",

@@ -172,6 +172,8 @@ def _script() -> dict[str, Any]:
     """Script and arguments of this process, as the record names them."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
+    if path == "<stdin>":
+        path = None
     return {"script": str(Path(path).resolve()) if path else None, "argv": sys.argv[1:] if path else []}
 
 
@@ -199,6 +201,9 @@ class _Ending:
     def on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         from runfolio.active_run import outcome  # noqa: PLC0415 (loaded by now)
 
+        if hasattr(sys, "ps1"):  # at a prompt, where an exception ends a statement and not the process
+            self.excepthook(kind, error, trace)
+            return
         status, reason, code = outcome(error)
         text = "".join(tracebacks.format_exception(kind, error, trace)) if status == "Failed" else None
         self.failure = (status, reason, code, text)

@@ -45,6 +45,35 @@ class MetricSummary:
     max_step: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, and what of it is not in the store.
+
+    Attributes:
+        reason: a line for people: the exception, the signal; None when there is nothing to say.
+        exit_code: of the process that ran.
+        traceback: of the user's code, when that is why the run failed.
+        failed_uploads: files that were not stored: ``{"path": …, "reason": …}`` each.
+        left_behind: files that were made outside of what is captured, at most 64 of them.
+    """
+
+    reason: str | None = None
+    exit_code: int | None = None
+    traceback: str | None = None
+    failed_uploads: Sequence[Mapping[str, str]] = ()
+    left_behind: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {
+            "exit_code": self.exit_code,
+            "failed_uploads": [dict(one) for one in self.failed_uploads],
+            "left_behind": list(self.left_behind),
+            "reason": self.reason,
+            "traceback": self.traceback,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """Everything the index knows of one run. Times are aware datetimes in UTC."""
@@ -103,7 +132,7 @@ class Record:
         """
         flat: dict[str, Any] = self._fields()
         for name, metric in self.metrics.items():
-            flat[f"metrics.{name}" if name in flat else name] = metric.value
+            flat[f"metrics.{name}" if name in FIELDS else name] = metric.value
         return dict(sorted(flat.items()))
 
     def _fields(self) -> dict[str, Any]:
@@ -148,6 +177,7 @@ FIELDS: Final = frozenset(
         "duration",
         "duration_seconds",
         "end_time_utc",
+        "ending",
         "experiment",
         "experiment_id",
         "heartbeat_enabled",
@@ -170,7 +200,7 @@ FIELDS: Final = frozenset(
         "user_id",
     ]
 )
-"""The built-in keys of the flat record: every other key of it is a metric."""
+"""The built-in keys of the flat record: every other one is a metric. The command line adds `ending` to one run."""
 
 
 def record_of(row: Mapping[str, Any]) -> Record:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from runfolio.asset_versions import AssetVersion
     from runfolio.history import History
-    from runfolio.records import Record
+    from runfolio.records import Ending, Record
 
 
 class Run:
@@ -102,6 +102,11 @@ class Run:
     def packages(self) -> Mapping[str, str]:
         """Installed packages and their versions when the run started."""
         return self._history._reader.packages(self._id)  # noqa: SLF001
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the run ended: reason, exit code, traceback, and which files are not stored. None while it goes on."""
+        return self._history._reader.ending(self._id)  # noqa: SLF001
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flat record of the command line. See `runfolio.records.Record.to_dict`."""

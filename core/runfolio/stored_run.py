@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runfolio.errors import FormatError, RunNotFoundError
-from runfolio.records import Record, record_of
+from runfolio.records import Ending, Record, record_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +83,20 @@ class Reader:
         start = self.folder(run_id).start or {}
         packages: Mapping[str, str] = start.get("packages") or {}
         return packages
+
+    def ending(self, run_id: str) -> Ending | None:
+        """Return how a run ended; None while its main writer has not. Files are those of all writers."""
+        folder = self.folder(run_id)
+        end = folder.ends.get(folder.main or "")
+        if end is None:
+            return None
+        return Ending(
+            reason=end.get("reason"),
+            exit_code=end.get("exit_code"),
+            traceback=end.get("traceback"),
+            failed_uploads=tuple(one for other in folder.ends.values() for one in other.get("failed_uploads") or ()),
+            left_behind=tuple(path for other in folder.ends.values() for path in other.get("left_behind") or ()),
+        )
 
     def manifests(self, run_id: str) -> dict[str, list[dict[str, Any]]]:
         """Return the rows of the manifests of a run by writer, the main writer first.

@@ -59,10 +59,10 @@ def scalar(value: object) -> Scalar:
         plain_value = item()
         if isinstance(plain_value, (bool, str, int, float)):
             return plain_value
-    if callable(getattr(value, "__index__", None)):
+    if callable(getattr(type(value), "__index__", None)):
         return int(cast("Any", value))
     name = type(value).__name__
-    if callable(getattr(value, "__float__", None)) and shape is None and name not in _INSTEAD:
+    if callable(getattr(type(value), "__float__", None)) and shape is None and name not in _INSTEAD:
         return float(cast("Any", value))
     raise InvalidValueError(unloggable(value))
 
@@ -147,11 +147,12 @@ def _param(value: object) -> object:
 def dump_json(document: object) -> bytes:
     """Return a document as UTF-8 JSON with sorted keys; non-finite floats as ``{"float": "NaN"}``.
 
-    The same document gives the same bytes.
+    The same document gives the same bytes. A lone surrogate, as in the name of a file that is no UTF-8, becomes an
+    escape of JSON.
     """
     return json.dumps(
         _encode(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode("utf-8", "surrogatepass")
+    ).encode("utf-8", "backslashreplace")
 
 
 def load_json(data: bytes) -> Any:

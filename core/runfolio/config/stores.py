@@ -141,13 +141,18 @@ def normalised(word: str, base: Path | None) -> str:
 
 def _file_path(word: str, rest: str) -> str:
     if not rest.startswith("//"):
-        return unquote(rest)
+        return _decoded(rest)
     host, slash, path = rest[2:].partition("/")
     if host in ("", "localhost"):
-        return unquote(slash + path)
+        return _decoded(slash + path)
     if os.name == "nt":
-        return unquote(f"//{host}/{path}")
+        return _decoded(f"//{host}/{path}")
     raise ConfigurationError(f"{word!r} names the computer {host!r}: a local store is file:///{host}/{path}", key=word)
+
+
+def _decoded(path: str) -> str:
+    """A path without its escapes. The name of a folder need not be UTF-8."""
+    return unquote(path, errors="surrogateescape")
 
 
 def _remote(scheme: str, rest: str, word: str) -> str:
@@ -196,7 +201,7 @@ def path_url(path: Path) -> str:
 def local_path(url: str) -> Path:
     """Return the path of a ``file://`` URL."""
     parts = urlsplit(url.replace("#", "%23").replace("?", "%3F"))
-    path = unquote(parts.path)
+    path = _decoded(parts.path)
     if os.name == "nt":
         return Path(f"//{parts.netloc}{path}") if parts.netloc else Path(path.lstrip("/"))
     return Path(path)

@@ -45,8 +45,8 @@ def patched(given: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def json_text(value: object) -> str:
-    """Return a value as compact JSON that Arrow takes as text, also when it holds lone surrogates."""
-    return dump_json(value).decode("utf-8", "surrogatepass").encode("utf-8", "backslashreplace").decode()
+    """Return a value as compact JSON text."""
+    return dump_json(value).decode()
 
 
 def from_json_text(text: str) -> Any:

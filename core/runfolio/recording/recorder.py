@@ -83,6 +83,8 @@ class Recorder:
         self._lock = threading.RLock()
         self._waiting: list[Pending] = []
         self._tried = threading.Event()
+        connection = self.history._connection  # noqa: SLF001 (a recorder is a part of its history)
+        backend = connection.raw  # raises on a wrong configuration, before there is a journal
         spool = Spool(spool_of(self.history))
         self.journal, lock = spool.create(
             header,
@@ -94,10 +96,9 @@ class Recorder:
         )
         self.spooled = SpooledRun.live(self.journal, lock)
         self.staging = Staging(self.journal.folder)
-        connection = self.history._connection  # noqa: SLF001 (a recorder is a part of its history)
         settings = self.history.settings
         self.pusher = Pusher(
-            connection.raw,
+            backend,
             self.spooled,
             environment=connection.environment,
             pacing=replace(Pacing(), flush_least=settings.flush_interval, beat_least=settings.beat_interval),

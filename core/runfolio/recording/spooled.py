@@ -73,7 +73,11 @@ def sync_journals(history: History, run_id: str | None = None, spared: Path | No
         wanted = spool.folder(run_id, "").name if run_id is not None else ""
         for folder in spool.journals():
             if folder.name.startswith(wanted) and folder != spared:
-                _consider(history, folder, run_id, report)
+                try:
+                    _consider(history, folder, run_id, report)
+                except Exception as error:  # noqa: BLE001 (one journal that trips over a mistake of ours keeps up nothing else)
+                    _log.debug("The journal %s could not be sent", folder, exc_info=True)
+                    report.failed[folder.name] = f"Runfolio itself failed: {type(error).__name__}: {error}"
     return report
 
 
@@ -131,6 +135,9 @@ def _send(history: History, spooled: SpooledRun, report: SyncReport) -> None:
         report.failed[spooled.run_id] = str(error)
         spooled.release()
         return
+    except Exception:
+        spooled.release()
+        raise
     if done.outcome == "deleted":
         report.deleted.append(spooled.run_id)
         spooled.release()

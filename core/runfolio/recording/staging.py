@@ -78,5 +78,7 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def original_name(source: Path, path: str) -> str | None:
-    """The file's own name, where its path in the run does not end with it."""
-    return None if path.rsplit("/", 1)[-1] == source.name else source.name
+    """The file's own name, where its path in the run does not end with it; other bytes than UTF-8 are escaped."""
+    if path.rsplit("/", 1)[-1] == source.name:
+        return None
+    return os.fsencode(source.name).decode("utf-8", "backslashreplace")

@@ -144,7 +144,11 @@ def _store_metrics(desk: Desk, spooled: SpooledRunLike, cut: int) -> bool:
 
 def _document(desk: Desk, intended: Mapping[str, Any], failed: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     state = desk.ledger.state
-    stored = [row for row in desk.ledger.manifest if row["status"] in AVAILABLE]
+    manifest = desk.ledger.manifest
+    stored = [row for row in manifest if row["status"] in AVAILABLE]
+    # Some were given up long before the end, when files were stored on request.
+    missing = {row["path"]: row["reason"] for row in manifest if row["status"] not in AVAILABLE}
+    missing.update((one["path"], one["reason"]) for one in failed)
     cut = intended["cut"]
     changed = {"main": False} if state.base else {}  # a clone of this process writes under the main key
     return {
@@ -157,5 +161,5 @@ def _document(desk: Desk, intended: Mapping[str, Any], failed: Sequence[Mapping[
         "files": len(stored),
         "bytes": sum(row["size"] for row in stored),
         "attachments": [row["path"] for row in stored][:_LISTED],
-        "failed_uploads": [dict(one) for one in failed],
+        "failed_uploads": [{"path": path, "reason": reason} for path, reason in sorted(missing.items())],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -29,14 +30,19 @@ def serially(calls: Sequence[Callable[[], _T]]) -> list[_T]:
 
 
 def in_threads(calls: Sequence[Callable[[], _T]]) -> list[_T]:
-    """Run calls in up to 16 threads that live no longer than this call. A single one runs in this thread."""
+    """Run calls in up to 16 threads that live no longer than this call. A single one runs in this thread.
+
+    So does everything while the interpreter shuts down, which is when the run of a script ends: no thread begins then.
+    """
     if len(calls) < 2:  # noqa: PLR2004 (one call needs no thread)
         return serially(calls)
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (loaded on use)
+    from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415 (loaded on use)
 
     with ThreadPoolExecutor(min(len(calls), _WORKERS), thread_name_prefix="runfolio-requests") as pool:
-        futures = [pool.submit(call) for call in calls]
-    return [future.result() for future in futures]
+        futures: list[Future[_T]] = []
+        with contextlib.suppress(RuntimeError):  # what is left is done below
+            futures.extend(pool.submit(call) for call in calls)
+    return [future.result() for future in futures] + serially(calls[len(futures) :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from runfolio_plugins.cli.tables import Table
 
 LAST_COLUMNS: Final = ("duration", "run_id", "script_name", "start_time_utc", "status")
 """The built-in fields of the table, after the metrics."""
+SPARE: Final = ("Start_time_utc", "Script_name", "Duration")
+"""Built-in columns that make room for metrics on a narrow terminal, the first one first."""
 HIDDEN_PREFIX: Final = "system/"
 """Metrics of the machine: in the record, and in a table when asked for with ``--columns``."""
 _MARKS: Final = frozenset({"run_id", "run_number", "experiment_id", "heartbeat_enabled"})
@@ -47,6 +49,7 @@ def records_table(records: Sequence[Mapping[str, Plain]]) -> Table:
         headers=[header(key) for key in keys],
         rows=[[record.get(key) for key in keys] for record in records],
         optional=len(keys) - len(LAST_COLUMNS),
+        spare=SPARE,
         whole=WHOLE,
     )
 

@@ -17,6 +17,8 @@ LONGEST_HEADER: Final = 40
 NARROWEST: Final = 12
 """A text column is not made narrower than this to fit a terminal."""
 
+_LISTS, _SPARE, _OTHERS, _KEPT = 0, 1, 1000, 1001
+
 Paint = Callable[[str, str], str]
 """Called with a header and a padded cell; returns the cell as a terminal shows it."""
 
@@ -28,7 +30,9 @@ class Table:
     Attributes:
         headers: one name a column.
         rows: values by row, as long as `headers`.
-        optional: how many of the first columns may be left out on a narrow terminal, the last of them first.
+        optional: how many of the first columns may be left out on a narrow terminal: first those that hold nothing but
+            lists, then the columns of `spare`, then the others; of each the last first.
+        spare: headers of further columns that may be left out, the least important one first.
         whole: headers of columns that are never narrowed, since half of their text is of no use.
         longest: columns that a text may take.
     """
@@ -36,6 +40,7 @@ class Table:
     headers: Sequence[str]
     rows: Sequence[Sequence[Plain]]
     optional: int = 0
+    spare: Sequence[str] = ()
     whole: frozenset[str] = field(default_factory=frozenset)
     longest: int = LONGEST_TEXT
 
@@ -46,7 +51,8 @@ class _Column:
     cells: list[str]
     right: bool
     fixed: bool
-    optional: bool
+    rank: int
+    """Columns of a lower rank are left out first; those of `_KEPT` never."""
 
     @property
     def width(self) -> int:
@@ -86,8 +92,15 @@ def _column(table: Table, place: int) -> _Column:
         cells=[cell(value, table.longest) for value in values],
         right=bool(present) and all(is_number(value) for value in present),
         fixed=name in table.whole or not any(isinstance(value, (str, list, dict)) for value in present),
-        optional=place < table.optional,
+        rank=_rank(table, place, present),
     )
+
+
+def _rank(table: Table, place: int, present: Sequence[Plain]) -> int:
+    if place < table.optional:
+        return _LISTS if present and all(isinstance(value, list) for value in present) else _OTHERS
+    name = table.headers[place]
+    return _SPARE + table.spare.index(name) if name in table.spare else _KEPT
 
 
 def _line(texts: list[tuple[str, str]], shown: list[_Column], widths: list[int], paint: Paint | None) -> str:
@@ -104,7 +117,7 @@ def _total(shown: list[_Column]) -> int:
 
 
 def _fit(shown: list[_Column], columns: int) -> list[str]:
-    """Narrow the widest texts, then leave out optional columns, until the table fits."""
+    """Narrow the widest texts, then leave out columns, until the table fits. Returns what was left out, in order."""
     while (excess := _total(shown) - columns) > 0:
         soft = [column for column in shown if not column.fixed and column.width > NARROWEST]
         if not soft:
@@ -115,8 +128,8 @@ def _fit(shown: list[_Column], columns: int) -> list[str]:
         size = size if size < widest.width else widest.width - 1
         widest.cells = [cut(text, size) for text in widest.cells]
         widest.header = cut(widest.header, size)
-    left_out: list[str] = []
-    while _total(shown) > columns and any(column.optional for column in shown):
-        place = max(at for at, column in enumerate(shown) if column.optional)
-        left_out.insert(0, shown.pop(place).header)
-    return left_out
+    before = list(shown)
+    while _total(shown) > columns and any(column.rank < _KEPT for column in shown):
+        lowest = min(column.rank for column in shown)
+        del shown[max(at for at, column in enumerate(shown) if column.rank == lowest)]
+    return [column.header for column in before if not any(column is kept for kept in shown)]

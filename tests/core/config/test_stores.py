@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import threading
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert normalised("~/runs", None) == "file:///home/ann/runs"
 
 
-@pytest.mark.parametrize("path", ["/a", "/", "/a b", "/a#b?c%20d", "/é/ü"])
+@pytest.mark.parametrize("path", ["/a", "/", "/a b", "/a#b?c%20d", "/é/ü", os.fsdecode(b"/no-\xff-utf8")])
 def test_paths_survive_the_way_through_a_url(path: str) -> None:
     assert local_path(path_url(Path(path))) == Path(path)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,39 @@ def test_training_goes_on_beside_a_store_that_cannot_be_used(
     again = rf.open_history(store, project="p")
     assert again.sync().completed == [begun.id]
     assert again.run(begun.id).metric("loss").values() == [1.5]
+
+
+def test_a_journal_that_trips_over_a_mistake_of_ours_keeps_up_no_other(
+    store: str, history: rf.History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runfolio.store.pushing import Pusher
+
+    monkeypatch.setenv("RUNFOLIO_MODE", "offline")
+    ids = []
+    with rf.open_history(store, project="p") as offline:
+        for _ in range(2):
+            with offline.start_run() as run:
+                ids.append(run.id)
+    replay = Pusher.replay
+
+    def trip(self: Pusher, **options: Any) -> Any:
+        if self.ledger.state.start and ids[0] in str(self.ledger.state.start):
+            raise KeyError("a mistake")
+        return replay(self, **options)
+
+    monkeypatch.setattr(Pusher, "replay", trip)
+    report = history.sync()
+    assert report.completed == [ids[1]]
+    assert "KeyError" in next(iter(report.failed.values()))
+    monkeypatch.setattr(Pusher, "replay", replay)
+    assert history.sync().completed == [ids[0]]
+
+
+def test_a_wrong_store_leaves_nothing_to_send(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RUNFOLIO_SPOOL", str(tmp_path / "spool"))
+    with pytest.raises(rf.ConfigurationError, match="scheme"):
+        rf.open_history("nosuch://place", project="p").start_run()
+    assert list((tmp_path / "spool").glob("*")) == []
 
 
 def test_one_damaged_checkpoint_is_done_without(history: rf.History, store: str, run: str) -> None:

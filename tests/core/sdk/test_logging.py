@@ -109,8 +109,9 @@ def test_numpy_and_its_like_are_taken(history: rf.History) -> None:
         (object(), "plugin"),
         ([[1], [2]], "log"),
         (b"bytes", "log_bytes"),
+        (float, "number"),
     ],
-    ids=["dict", "2-D", "DataFrame", "None", "object", "nested", "bytes"],
+    ids=["dict", "2-D", "DataFrame", "None", "object", "nested", "bytes", "class"],
 )
 def test_what_cannot_be_logged_names_what_to_call_instead(history: rf.History, value: object, instead: str) -> None:
     with history.start_run() as run:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -53,11 +55,42 @@ def test_how_a_script_ends_is_recorded(
     run = history.last()
     assert run.status == status
     assert len(run.metric("loss").values()) == 100
-    end = next(iter(history._reader.folder(run.id).ends.values()))
-    assert end["reason"] == reason
+    assert run.ending is not None
+    assert run.ending.reason == reason
     if status == "Failed":
-        assert "boom" in end["traceback"]
-        assert "runfolio" not in end["traceback"].replace("runfolio as rf", "")
+        assert run.ending.traceback is not None
+        assert "boom" in run.ending.traceback
+        assert "runfolio" not in run.ending.traceback.replace("runfolio as rf", "")
+
+
+def test_files_of_the_last_moment_are_stored_with_the_run(script: Script, history: rf.History) -> None:
+    """The interpreter starts no threads any more when the run of a plain script ends."""
+    done = script("""
+        import runfolio as rf
+        run = rf.get_logger()
+        for number in range(20):
+            run.log_text(f"late {number}", "x")
+    """)
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1), done.stderr
+    run = history.last()
+    assert run.status == "Completed"
+    assert len(run.artifacts) == 20
+    assert history.sync().lines() == ["nothing to send"]
+
+
+def test_an_exception_at_a_prompt_does_not_fail_the_run(store: str, history: rf.History) -> None:
+    typed = "import runfolio\nrunfolio.get_logger().log('loss', 1)\n1 / 0\n"
+    done = subprocess.run(
+        [sys.executable, "-i", "-q"],
+        input=typed,
+        env={**os.environ, "RUNFOLIO_STORE": store, "RUNFOLIO_PROJECT": "p"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "ZeroDivisionError" in done.stderr
+    assert (history.last().status, history.last().record.script_name) == ("Completed", None)
 
 
 def test_handlers_of_the_script_are_chained(script: Script, history: rf.History) -> None:

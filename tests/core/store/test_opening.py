@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,7 @@ from runfolio.store.opening import open_store
 from runfolio.store.wrapping import WrappedBackend
 from runfolio.testing import FaultyBackend
 from runfolio.testing.scheduling import Schedule
-from runfolio.values import dump_json
+from runfolio.values import dump_json, load_json
 
 if TYPE_CHECKING:
     from runfolio.store.environment import Environment
@@ -168,3 +170,10 @@ def test_required_fields() -> None:
     require({"rows": 1}, "k", rows=int)
     with pytest.raises(FormatError):
         require({"rows": "1"}, "k", rows=int)
+
+
+def test_documents_are_utf8_whatever_they_hold() -> None:
+    """The name of a file on Linux is any bytes, which Python holds as lone surrogates."""
+    name = os.fsdecode(b"caf\xe9")
+    data = dump_json({"path": name, "other": "é 🎉"})
+    assert json.loads(data.decode("utf-8")) == load_json(data) == {"path": name, "other": "é 🎉"}

@@ -190,6 +190,13 @@ def test_last(invoke: Invoke, filled: Filled) -> None:
     assert invoke("last", "--query", "status", "-o", "tsv", *filled.at).stdout == "Completed\n"
 
 
+def test_one_run_says_how_it_ended(invoke: Invoke, filled: Filled) -> None:
+    for command in (["last"], ["info", "#4"]):
+        ending = json.loads(invoke(*command, *filled.at).stdout)["ending"]
+        assert ending == {"reason": None, "exit_code": 0, "traceback": None, "failed_uploads": [], "left_behind": []}
+    assert "ending" not in json.loads(invoke("list", "-o", "json", *filled.at).stdout)[0]
+
+
 def test_last_is_mine_unless_widened(invoke: Invoke, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLIO_USER", "bob")
     assert "bob" in invoke("last", *filled.at, code=1).stderr

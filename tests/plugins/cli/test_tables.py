@@ -52,6 +52,20 @@ def test_metric_columns_that_do_not_fit_are_named() -> None:
     assert lines[2] == "1  " + "r" * 20
 
 
+def test_lists_and_then_spare_columns_make_room_for_numbers() -> None:
+    table = Table(
+        ["Curve", "Rate", "When", "Script", "Run_id"],
+        [[[1, 2], 0.5, "w" * 12, "s" * 12, "r" * 20]],
+        optional=2,
+        spare=("When", "Script"),
+        whole=frozenset({"When", "Script", "Run_id"}),
+    )
+    assert layout(table, columns=60)[1] == ["Curve"]
+    assert layout(table, columns=45)[1] == ["Curve", "When"]
+    assert layout(table, columns=30)[1] == ["Curve", "When", "Script"]
+    assert layout(table, columns=10)[1] == ["Curve", "Rate", "When", "Script"]
+
+
 def test_the_columns_that_matter_stay_even_on_the_narrowest_terminal() -> None:
     lines, _ = layout(Table(["m", "Run_id"], [[1, "r" * 20]], optional=1, whole=frozenset({"Run_id"})), columns=5)
     assert "r" * 20 in lines[2]

@@ -107,13 +107,13 @@ def test_colours_can_be_turned_off(terminal: Terminal, filled: Filled, monkeypat
     assert "\x1b" not in terminal("last", "-o", "jsonc", *filled.at)[1]
 
 
-def test_a_narrow_terminal_leaves_out_metrics_and_says_which(terminal: Terminal, filled: Filled) -> None:
-    _, shown = terminal("list", *filled.at, columns=130)
+def test_a_narrow_terminal_shows_numbers_and_says_what_it_leaves_out(terminal: Terminal, filled: Filled) -> None:
+    _, shown = terminal("list", *filled.at, columns=80)
     lines = without_colours(shown).splitlines()
-    assert re.match(r"\d columns not shown \(.*nan", lines[0])
+    assert re.match(r"\d columns not shown \(.*mixed, nan, Duration, Script_name, …\)", lines[0])
     assert "--columns" in lines[0]
-    assert lines[1].split()[0] == "Accuracy"
-    assert all(len(line) <= 130 for line in lines[1:])
+    assert lines[1].split() == ["Accuracy", "Regularization", "Rate", "loss", "Run_id", "Status"]
+    assert all(len(line) <= 80 for line in lines[1:])
     assert filled.ids[0] in lines[-1]
 
 

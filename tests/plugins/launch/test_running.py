@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -144,6 +145,9 @@ def test_an_exception_is_the_scripts_own(project: Project) -> None:
         ), text
     end = project.history().run(done.run.id)
     assert 0.5 == end.metric("loss").values()[0]
+    assert end.ending is not None
+    assert ("ValueError: no", 1) == (end.ending.reason, end.ending.exit_code)
+    assert end.ending.traceback == done.err[done.err.index("Traceback") :]
 
 
 def test_outputs_are_stored_after_changes_of_folder(project: Project) -> None:
@@ -175,6 +179,22 @@ def test_files_made_elsewhere_are_told_and_kept(project: Project) -> None:
     assert "x" == (kept / "proj" / "other.txt").read_text()
     assert "{}" == (project.root / "config.json").read_text()
     assert [] == done.paths()
+    assert done.run.ending is not None
+    assert ["config.json", "other.txt"] == list(done.run.ending.left_behind)
+
+
+def test_names_that_are_no_text_are_stored_told_and_shown(project: Project) -> None:
+    done = project.launch(
+        "open(b'outputs/\\xff.bin', 'w').write('x')\nopen(b'left-\\xfe', 'w').write('x')\n", os.fsdecode(b"\xfd")
+    )
+    assert ["outputs/%FF.bin"] == done.paths()
+    assert "\\xff.bin" == done.run.artifacts["outputs/%FF.bin"].original
+    assert "left-\\udcfe" in done.err
+    for form in ("json", "table", "tsv"):
+        shown = project.runfolio("info", done.run.id, "-o", form)
+        assert (0, "") == (shown.returncode, shown.stderr)
+    ending = json.loads(project.runfolio("last", "--any-user").stdout)["ending"]
+    assert [os.fsdecode(b"left-\xfe")] == ending["left_behind"]
 
 
 def test_other_folders_can_be_captured(project: Project) -> None:
@@ -197,6 +217,9 @@ def test_a_file_over_the_limit_is_recorded_and_kept(project: Project, monkeypatc
     status = {one.path: one.status for one in done.run.artifacts.list()}
     assert ("too large", "stored") == (status["outputs/big"], status["outputs/ok"])
     assert ("stored", "stored") == (status["logs/driver_log.txt"], status["logs/control_log.txt"])
+    assert done.run.ending is not None
+    (failed,) = done.run.ending.failed_uploads
+    assert ("outputs/big", "it has 1,001 bytes, and the limit is 1,000") == (failed["path"], failed["reason"])
     (kept,) = project.kept()
     assert 1001 == (kept / "proj" / "outputs" / "big").stat().st_size
 

@@ -55,7 +55,7 @@ runfolio best val/acc --query best.value -o tsv
 def last(*, any_user: bool, project: str | None, store: str | None, output: Output, query: str | None) -> None:
     """Show your most recent run of the project, as a flat record."""
     with open_history(store, project) as history:
-        emit(history.last(project, any_user=any_user).to_dict(), output, query)
+        emit(_whole(history.last(project, any_user=any_user)), output, query)
 
 
 @click.command(cls=Command, examples=_INFO)
@@ -94,7 +94,13 @@ def info(
         elif artifacts:
             emit(_files(run), output, query, make_table=any_table if len(run.artifacts) else None)
         else:
-            emit(run.to_dict(), output, query, make_table=_properties)
+            emit(_whole(run), output, query, make_table=_properties)
+
+
+def _whole(run: Run) -> dict[str, object]:
+    """The flat record, and how the run ended."""
+    ending = run.ending
+    return {**run.to_dict(), "ending": None if ending is None else ending.to_dict()}
 
 
 def _properties(record: Plain) -> Table:

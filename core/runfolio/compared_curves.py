@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runfolio.compared_values import ComparedMetric, measure, side_by_side
+from runfolio.compared_values import TRIFLE, ComparedMetric, measure, side_by_side
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,8 @@ def compared_metrics(records: Sequence[Record], tables: Sequence[pa.Table | None
                 name=one.name,
                 values=one.values,
                 differs=one.differs or diverges is not None,
-                difference=max(one.difference, measure(best) if best else 0.0),
+                difference=max(one.difference, measure(best) if best else 0.0)
+                * (TRIFLE if one.name.startswith(MACHINE) else 1.0),
                 goal=goal,
                 best=best,
                 lowest=lowest,

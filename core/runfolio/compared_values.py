@@ -12,8 +12,8 @@ _OPTION: Final = re.compile(r"--?[A-Za-z][^=]*")
 _PARTS: Final = (0.8, 0.5, 0.3)
 """How much a package differs whose versions part in the first, second, third number."""
 _LATER_PART: Final = 0.1
-_TRIFLE: Final = 0.05
-"""How much logs differ: they always do."""
+TRIFLE: Final = 0.001
+"""How much weighs what differs each time: logs, metrics of the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ def packages(columns: Sequence[Mapping[str, Any]]) -> list[ComparedValue]:
 
 def files(columns: Sequence[Mapping[str, Any]]) -> list[ComparedValue]:
     """Compare files by their hashes; outputs weigh more than logs."""
-    return [_weighed(one, _TRIFLE if one.name.startswith("logs/") else 1.0) for one in side_by_side(columns)]
+    return [_weighed(one, TRIFLE if one.name.startswith("logs/") else 1.0) for one in side_by_side(columns)]
 
 
 def sorted_by_difference(values: Sequence[ComparedValue]) -> list[ComparedValue]:
@@ -164,7 +164,9 @@ def _is_number(value: object) -> bool:
 
 
 def measure(values: Sequence[Any]) -> float:
-    """Return how much values differ: numbers relative to the larger one, all else wholly."""
+    """Return how much values differ: numbers relative to the larger one, lists of them by their means, else wholly."""
+    if all(isinstance(one, list) and one and all(map(_is_number, one)) for one in values):
+        return measure([math.fsum(one) / len(one) for one in values])
     if not all(map(_is_number, values)):
         return 1.0
     low, high = min(values), max(values)

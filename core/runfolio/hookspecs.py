@@ -143,7 +143,8 @@ def runfolio_run_ended(run: ActiveRun) -> None:
 def runfolio_promoting(run: Run, artifact: Artifact) -> None:
     """Decide whether an artifact may be promoted. Raise to refuse.
 
-    When: before a new asset version is published. Thread: the caller's. Return: nothing. May raise: that is the veto.
+    When: once for each file, before it is verified and a new asset version is published. Thread: the caller's. Return:
+    nothing. May raise: that is the veto, and the exception reaches the caller of `Run.promote`.
     """
 
 

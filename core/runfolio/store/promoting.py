@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from runfolio import layout
-from runfolio.errors import RunStateError, StorageError
+from runfolio.errors import FormatError, RunStateError, StorageError
 from runfolio.store.asset_records import ALIAS, PROMOTE, RETRACT
 from runfolio.store.created import create_document
 from runfolio.store.documents import FORMAT, decode
@@ -54,13 +54,14 @@ class Promoter:
         Raises:
             RunStateError: the run was deleted meanwhile. The version was taken back.
             StorageError: the storage failed. A note says whether a version was left that must be taken back.
+            FormatError: an edit of the run cannot be read; likewise.
         """
         stored = self._publish(name, {**fields, "kind": PROMOTE, "run": run_id})  # 1
         try:
             deleted = is_deleted(self._backend, run_id)  # 2
             if deleted:
                 self.retract(name, stored["version"], "the run was deleted")
-        except StorageError as error:
+        except (StorageError, FormatError) as error:
             left = f"{name}@{stored['version']}"
             error.add_note(
                 f"{left} was published, and it is not known whether its run was deleted meanwhile. "

@@ -67,11 +67,12 @@ def report(error: BaseException, *, debug: bool, owner: str | None) -> None:
 def message(error: BaseException, *, debug: bool, owner: str | None) -> str:
     """Return what is said of an error: its message and notes, and for one that was not foreseen how to see more."""
     text = str(error)
+    notes: list[str] = getattr(error, "__notes__", [])
     if isinstance(error, RunfolioError) or (isinstance(error, OSError) and text):
-        return "\n".join([text or type(error).__name__, *getattr(error, "__notes__", ())])
+        return "\n".join([text or type(error).__name__, *notes])
     who = "Runfolio itself failed" if owner is None else f"The plugin {owner!r} failed"
     more = "" if debug else "\nThe option --debug shows the traceback."
-    return f"{who}: {type(error).__name__}: {text}{more}"
+    return "\n".join([f"{who}: {type(error).__name__}: {text}", *notes]) + more
 
 
 def _drop_output() -> None:

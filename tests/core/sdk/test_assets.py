@@ -150,8 +150,9 @@ def test_a_plugin_may_refuse(store: str) -> None:
     plugin = SimpleNamespace(__name__="strict", runfolio_promoting=rf.hookimpl(refuse))
     with rf.open_history(store, project="p", plugins=Plugins(disabled=["system_metrics"], extra=[plugin])) as history:
         run = make(history)
-        with pytest.raises(RefusedError):
+        with pytest.raises(RefusedError) as caught:
             run.promote("outputs/tree", name="iris")
+        assert "plugin" in caught.value.__notes__[0]
         assert asked == [(run.id, "outputs/tree/a.txt"), (run.id, "outputs/tree/b/c.txt")]
         assert objects(history) == []
         assert run.promote("outputs/m.pkl", name="iris").version == 1

@@ -148,6 +148,15 @@ def test_curves_need_not_be_read(history: rf.History) -> None:
     assert metric(history.compare(["#1", "#2"]), "m").diverges_at == 0
 
 
+def test_metrics_in_the_order_of_what_they_say(history: rf.History) -> None:
+    for number in (1, 2):
+        with history.start_run() as run:
+            values = {"list": [10.0, 10.0 + number], "little": 100.0 + number, "text": str(number), "much": number}
+            run.log({"system/cpu": number, "same": 1, **values})
+    found = history.compare(["#1", "#2"]).sections["metrics"]
+    assert [one.name for one in found] == ["text", "much", "list", "little", "system/cpu", "same"]
+
+
 # Values, arguments, packages.
 
 

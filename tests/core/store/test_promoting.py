@@ -94,6 +94,10 @@ def test_a_check_that_fails_says_what_was_left(memory: MemoryBackend, environmen
     with pytest.raises(StorageError) as caught:
         Promoter(Broken(memory), environment).promote("iris", RUN, FIELDS)
     assert "runfolio assets retract iris@1" in "\n".join(caught.value.__notes__)
+    memory.put(layout.edit(RUN, 1, "aa"), b"{}")
+    with pytest.raises(FormatError) as damaged:
+        Promoter(memory, environment).promote("iris", RUN, FIELDS)
+    assert "runfolio assets retract iris@2" in "\n".join(damaged.value.__notes__)
 
 
 def test_an_alias_moves_by_new_records(memory: MemoryBackend, environment: Environment) -> None:

@@ -40,7 +40,7 @@ DELAYS = (0.0, 0.03)
 def connected(inner: MemoryBackend, seconds: float) -> tuple[rf.History, CountingBackend]:
     """A history on a connection of its own, so many seconds away."""
     history = rf.open_history(inner.url, project="iris", plugins=Plugins(disabled=["system_metrics"]))
-    counting = CountingBackend(LatencyBackend(inner, seconds))
+    counting = CountingBackend(LatencyBackend(inner, seconds) if seconds else inner)
     history._connection._raw = counting
     history.check_exists()
     counting.reset()
@@ -119,7 +119,9 @@ def curves(lines: Lines, runs: int) -> None:
     lines.show("  seconds", seconds, None, " s")
     lines.show("  seconds when nothing is new", timed(lambda: compact(history._connection.index)), None, " s")
     parts = newest_manifest(inner).parts
-    lines.show("  bytes a row in compacted files", sum(one.size for one in parts) / sum(one.rows for one in parts), None)
+    lines.show(
+        "  bytes a row in compacted files", sum(one.size for one in parts) / sum(one.rows for one in parts), None
+    )
     after = reads(lines, inner, runs, "from copies")
     for seconds in DELAYS:
         lines.show(f"copies / folders, {seconds * 1000:.0f} ms a request", after[seconds] / before[seconds], 1.0, "x")

@@ -63,7 +63,7 @@ def test_the_documented_block_reads_the_store_in_place() -> None:
         pytest.skip("needs Java 17 (package default-jre-headless) and the dependency group spark")
     make, spark = blocks()[0], next(one for one in blocks() if "pyspark" in one)
     compact = "with rf.open_history('history') as h:\n    h.compact()\n"
-    Path("script.py").write_text("\n".join([make, compact, PRELUDE, spark, CONCLUSION]), encoding="utf-8")
+    Path("script.py").write_text(f"{make}\n{compact}\n{PRELUDE}\n{spark}\n{CONCLUSION}", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "script.py"],
         env={**os.environ, "JAVA_HOME": home, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},

@@ -26,7 +26,7 @@ def _install(session: nox.Session, *groups: str, extras: str = "testing") -> Non
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    _install(session, "tests", "pytorch", "servers", extras="testing,s3,azure")
+    _install(session, "tests", "pytorch", "servers", "spark", extras="testing,s3,azure")
     session.run("pytest", "-n", "2", *session.posargs)
 
 
@@ -35,7 +35,7 @@ def tests_minversion(session: nox.Session) -> None:
     """Run the tests with the oldest versions of the dependencies that pyproject.toml admits."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     oldest = [re.sub(r">=([^,;\s]+).*", r"==\1", requirement) for requirement in project["dependencies"]]
-    _install(session, "tests", "pytorch")
+    _install(session, "tests", "pytorch", "spark")
     session.install(*oldest)
     session.run("pytest", "-n", "2", "-m", "not source", *session.posargs)
 

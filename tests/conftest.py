@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,6 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 pytest_plugins = ["server_fixtures"]
 
@@ -95,3 +96,47 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(root / "work")
     return root
+
+
+@dataclass
+class Outage:
+    """A store whose storage behaves as it is told, in this process and in others: see ``tests/fixtures/outages``.
+
+    Attributes:
+        folder: where its objects lie.
+        environ: variables for other processes that are to know the scheme.
+    """
+
+    folder: Path
+    environ: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """Of the store."""
+        return f"outage://local{self.folder}"
+
+    def begin(self, word: str) -> None:
+        """Let the storage be ``away``, ``expired``, ``read only``, ``hang`` or ``no condition`` from now on."""
+        self._state.write_text(word, "utf-8")
+
+    def end(self) -> None:
+        """Let all be well."""
+        self._state.unlink(missing_ok=True)
+
+    @property
+    def _state(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.state")
+
+
+@pytest.fixture
+def outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
+    """Install the plugin with the scheme ``outage``, for this test and its processes."""
+    metadata = tmp_path / "installed" / "outages-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outages\nVersion: 1\n", "utf-8")
+    (metadata / "entry_points.txt").write_text("[runfolio]\noutages = outages:plugin\n", "utf-8")
+    folders = [str(metadata.parent), str(Path(__file__).parent / "fixtures" / "outages")]
+    for folder in folders:
+        monkeypatch.syspath_prepend(folder)
+    before = filter(None, [os.environ.get("PYTHONPATH")])
+    return Outage(tmp_path / "outage", {"PYTHONPATH": os.pathsep.join([*folders, *before])})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runfolio.journal.pending import Pending
     from runfolio.recording.recorder import Recorder
     from runfolio.recording.staging import FilesReport
+    from runfolio.recording.unsent import Unsent
     from runfolio.records import Record
 
 
@@ -245,6 +246,13 @@ class ActiveRun(Run):
     def record(self) -> Record:
         """The record of the run as the store has it; while the store cannot be reached, what is known here."""
         return self._recorder.record()
+
+    @property
+    def unsent(self) -> Unsent:
+        """What the store does not have yet of what this process wrote: false when it has everything. No request."""
+        from runfolio.recording.unsent import unsent_of  # noqa: PLC0415 (loaded on use)
+
+        return unsent_of(self._recorder)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was logged so far is in the store.

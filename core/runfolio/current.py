@@ -222,7 +222,10 @@ class _Ending:
         if os.getpid() != self.pid:
             return
         status, reason, code, text = self.failure or ("Completed", None, None, None)
-        self.run.finish(status, reason=reason, exit_code=code, traceback=text)
+        try:
+            self.run.finish(status, reason=reason, exit_code=code, traceback=text)
+        except KeyboardInterrupt:  # the user does not want to wait for the last upload
+            code = _INTERRUPTED
         if os.environ.get(_WORKERS_RUN_ID) == self.run.id and not _is_worker():
             del os.environ[_WORKERS_RUN_ID]
         if code == _INTERRUPTED:

@@ -435,6 +435,12 @@ class History:
 
         return sync(self)
 
+    def waiting(self) -> list[str]:
+        """Return the ids of runs of which something waits on this machine for `sync`. No request."""
+        from runfolio.recording.spooled import waiting  # noqa: PLC0415 (loaded on use)
+
+        return waiting(self)
+
     def check(self) -> CheckReport:
         """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting.
 

@@ -101,6 +101,12 @@ class Settings:
         "Seconds between the first signs of life of a run, by which others see that it is running; the interval grows.",
         default=30.0,
     )
+    finish_timeout: float = _setting(
+        readers.seconds,
+        "Seconds without any answer from the store after which the end of a run stops waiting, and leaves what is not "
+        "sent to the next run or `runfolio sync`.",
+        default=60.0,
+    )
     system_metrics: bool = _setting(
         readers.flag,
         "Whether CPU, memory, disk, network and GPU are sampled during a run.",

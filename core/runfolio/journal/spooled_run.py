@@ -237,5 +237,17 @@ def recoverable(spool: Spool, *, force: bool = False) -> Iterator[SpooledRun]:
             yield found
 
 
+def abandoned(folder: Path) -> Header | None:
+    """Return what a journal is about whose process is dead or has let go of it; None for any other. Takes no lock.
+
+    Raises:
+        FormatError: a later version wrote it.
+        OSError: it cannot be read.
+    """
+    reader = JournalReader(folder)
+    header = reader.header()
+    return header if header is not None and (header.is_dead() or _released(reader)) else None
+
+
 def _released(reader: JournalReader) -> bool:
     return any(kind == RELEASED for kind, _ in reader.events())

@@ -38,12 +38,20 @@ class Flusher:
         """Do a round now: somebody waits."""
         self._wake.set()
 
-    def stop(self, timeout: float | None = None) -> None:
-        """End after the round that is under way."""
+    @property
+    def warned(self) -> bool:
+        """Whether the user was told of trouble that is not over."""
+        return self._warned
+
+    def stop(self) -> None:
+        """Have it end after the round that is under way."""
         self._stopping.set()
         self._wake.set()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            self._thread.join()
 
     def _loop(self) -> None:
         pause = 0.0
@@ -73,7 +81,9 @@ class Flusher:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "runfolio: the store cannot be written now, what is logged is kept in the local journal: %s", error
+                "runfolio: the store cannot be written now; what is logged is kept in the local journal, and sent when "
+                "the store answers, else by the next run or `runfolio sync`: %s",
+                error,
             )
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         return pause

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("runfolio")
 _PATIENCE: Final = 10.0
 """Seconds that a start waits for a store that does not answer; after that the thread goes on alone."""
-_GOODBYE: Final = 60.0
-"""Seconds that `finish` gives a store that does not answer before it leaves the rest to ``runfolio sync``."""
+_LOOK: Final = 1.0
+"""Seconds between two looks at whether the store still answers."""
 
 
 class Recorder:
@@ -213,24 +214,65 @@ class Recorder:
             for observe in self._observers:
                 observe()
             self.finished = True
-        self._flusher.stop(_GOODBYE)
+        self._flusher.stop()
         self.journal.cut()
-        if self.pusher.ledger.state.main:
-            self.recover_writers()
         ending = Ending(
             status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind
         )
-        self.pusher.intend_end(ending)
-        self.stored = stored = self.mode == "online" and self._goodbye()
-        for pending in [*self._waiting, self.journal.pending]:
-            pending.resolve(stored=stored)
-        self._let_go(stored=stored)
+        self.pusher.intend_end(ending)  # before any request: what follows may be interrupted at any point
+        try:
+            if self.mode == "online":
+                self._part()
+            else:
+                self._let_go(stored=False)
+        finally:
+            stored = self.stored
+            for pending in [*self._waiting, self.journal.pending]:
+                pending.resolve(stored=stored)
         self.history.plugins.notify("runfolio_run_ended", run=self.run)
         return stored
+
+    def _part(self) -> None:
+        """Have everything sent that is left, and wait for it as long as the store answers."""
+        thread = threading.Thread(target=self._say_goodbye, name=f"runfolio-end-{self.run_id[-5:]}", daemon=True)
+        thread.start()
+        patience, moved = self.history.settings.finish_timeout, self.history._connection.raw.moved  # noqa: SLF001
+        began = time.monotonic()
+        try:
+            while thread.is_alive():
+                left = patience - (time.monotonic() - max(began, moved()))
+                if left <= 0:
+                    self._say_waiting(f"the store has not answered for {patience:g} seconds")
+                    return
+                thread.join(min(left, _LOOK))
+        except KeyboardInterrupt:
+            self._say_waiting("interrupted")
+            raise
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._flusher.join()
+            self.stored = self._goodbye()
+        except Exception:  # noqa: BLE001 (a thread's top: a defect must not pass in silence)
+            _log.exception("runfolio: the end of run %s was not sent; `runfolio sync` does it", self.run_id)
+        self._let_go(stored=self.stored)
+
+    def _say_waiting(self, reason: object) -> None:
+        """Say where the rest waits; once, so not after a warning about an outage that goes on."""
+        _log.log(
+            logging.INFO if self._flusher.warned else logging.WARNING,
+            "runfolio: run %s has ended, but not all of it is in the store; "
+            "the next run or `runfolio sync` sends the rest from %s: %s",
+            self.run_id,
+            self.journal.folder,
+            reason,
+        )
 
     def _goodbye(self) -> bool:
         """Send everything that is left, or say where it waits."""
         try:
+            if self.pusher.ledger.state.main:
+                self.recover_writers()
             self._connect()
             self.pusher.push_edits()
             self._push_files()
@@ -238,13 +280,7 @@ class Recorder:
             self.pusher.end()
             self._tell_flushed(before, self.spooled.cut())
         except (RunfolioError, OSError) as error:
-            _log.warning(
-                "runfolio: run %s has ended, but not all of it is in the store; "
-                "`runfolio sync` sends the rest from %s: %s",
-                self.run_id,
-                self.journal.folder,
-                error,
-            )
+            self._say_waiting(error)
             return False
         waiting = [state.staged["path"] for state in self.pusher.ledger.pending_files]
         if waiting:
@@ -262,6 +298,7 @@ class Recorder:
             self.spooled.discard()
         else:
             self.spooled.release()
+            self.history._leftovers_sent = False  # noqa: SLF001 (the next run of this process sends it)
 
     # The thread
 

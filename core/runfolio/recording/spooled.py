@@ -12,7 +12,7 @@ from runfolio.config import spool_candidates
 from runfolio.errors import RunfolioError
 from runfolio.journal.reader import JournalReader
 from runfolio.journal.spool import Spool
-from runfolio.journal.spooled_run import SpooledRun
+from runfolio.journal.spooled_run import SpooledRun, abandoned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,20 @@ def sync_journals(history: History, run_id: str | None = None, spared: Path | No
                     _log.debug("The journal %s could not be sent", folder, exc_info=True)
                     report.failed[folder.name] = f"Runfolio itself failed: {type(error).__name__}: {error}"
     return report
+
+
+def waiting(history: History) -> list[str]:
+    """Return the ids of runs of which something waits here for this store, and whose processes are done with it."""
+    found: set[str] = set()
+    for root in dict.fromkeys(spool_candidates(history.settings)):
+        for folder in Spool(root).journals():
+            try:
+                header = abandoned(folder)
+            except (RunfolioError, OSError):
+                continue  # finished by somebody else meanwhile, or of a later version
+            if header is not None and header.store == history.url:
+                found.add(header.run_id)
+    return sorted(found)
 
 
 def send_leftovers_once(history: History) -> None:

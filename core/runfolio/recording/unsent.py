@@ -1,14 +1,49 @@
-"""The record of a run as this process knows it, for as long as the store does not."""
+"""A run as this process knows it, for as long as the store does not: its record, and what the store still lacks."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runfolio.records import Record
 
 if TYPE_CHECKING:
     from runfolio.recording.recorder import Recorder
+
+
+class Unsent(NamedTuple):
+    """What of a writer is not in the store yet. False when nothing is missing.
+
+    Attributes:
+        start: the run itself is missing, so it has no number yet.
+        rows: how many rows (values, list elements one by one).
+        files: paths of files.
+        edits: how many edits.
+        end: the run has ended here, and the store does not know.
+    """
+
+    start: bool
+    rows: int
+    files: tuple[str, ...]
+    edits: int
+    end: bool
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+def unsent_of(recorder: Recorder) -> Unsent:
+    """Return what the store does not have of what this process wrote. No request."""
+    ledger = recorder.pusher.ledger
+    state = ledger.state
+    stored = state.ended or recorder.stored
+    return Unsent(
+        start=(state.start is not None and not state.started) or (state.resumed is not None and not state.attempted),
+        rows=0 if stored else max(0, recorder.spooled.cut() - ledger.rows_stored),
+        files=tuple(one.staged["path"] for one in ledger.pending_files),
+        edits=len(ledger.pending_edits),
+        end=state.end is not None and not state.ended,
+    )
 
 
 def local_record(recorder: Recorder) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,12 +46,17 @@ class CountedBackend(WrappedBackend):
     def __init__(self, inner: Backend) -> None:
         super().__init__(inner)
         self._counts: Counter[str] = Counter()
+        self._moved = 0.0
         self._lock = threading.Lock()
 
     def counts(self) -> Counter[str]:
         """Return how often each operation was asked for."""
         with self._lock:
             return Counter(self._counts)
+
+    def moved(self) -> float:
+        """Return when something last got through, by the monotonic clock: an answer, or bytes of a file."""
+        return self._moved
 
     def observe(self, request: Request) -> None:
         """Take one request into account. Called under a lock."""
@@ -79,6 +85,7 @@ class CountedBackend(WrappedBackend):
         for at, info in enumerate(self.inner.list(prefix, start_after=start_after, limit=limit)):
             if at and at % PAGE == 0:
                 self._add(Request("list", prefix))
+            self._moved = time.monotonic()
             yield info
 
     def stat(self, key: str) -> ObjectInfo:  # noqa: D102 (docstring inherited)
@@ -93,10 +100,14 @@ class CountedBackend(WrappedBackend):
             self._counted("delete", part[0], lambda part=part: self.inner.delete(part))  # type: ignore[misc]  # bound per page
 
     def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
-        self._counted("put", key, lambda: self.inner.put_file(key, path, progress), lambda: path.stat().st_size)
+        self._counted(
+            "put", key, lambda: self.inner.put_file(key, path, self._watched(progress)), lambda: path.stat().st_size
+        )
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:  # noqa: D102 (docstring inherited)
-        self._counted("get", key, lambda: self.inner.get_file(key, path, progress), lambda: path.stat().st_size)
+        self._counted(
+            "get", key, lambda: self.inner.get_file(key, path, self._watched(progress)), lambda: path.stat().st_size
+        )
 
     def copy_from(self, source: Backend, source_key: str, key: str) -> bool:  # noqa: D102 (docstring inherited)
         try:
@@ -108,6 +119,14 @@ class CountedBackend(WrappedBackend):
             self._add(Request("copy", key))
         return done
 
+    def _watched(self, progress: Progress | None) -> Progress:
+        def told(size: int) -> None:
+            self._moved = time.monotonic()
+            if progress is not None:
+                progress(size)
+
+        return told
+
     def _counted(
         self, operation: str, key: str, request: Callable[[], None], size: Callable[[], int] = lambda: 0
     ) -> None:
@@ -116,6 +135,7 @@ class CountedBackend(WrappedBackend):
         except RunfolioError:
             self._add(Request(operation, key, failed=True))
             raise
+        self._moved = time.monotonic()
         self._add(Request(operation, key, size()))
 
     def _add(self, request: Request) -> None:

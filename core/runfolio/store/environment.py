@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,17 +33,43 @@ def serially(calls: Sequence[Callable[[], _T]]) -> list[_T]:
 def in_threads(calls: Sequence[Callable[[], _T]]) -> list[_T]:
     """Run calls in up to 16 threads that live no longer than this call. A single one runs in this thread.
 
-    So does everything while the interpreter shuts down, which is when the run of a script ends: no thread begins then.
+    They are plain threads: a pool of `concurrent.futures` takes no work while the interpreter ends, which is when many
+    runs end, and would keep it waiting for a request that hangs. This thread works too, so that all is done where no
+    other can begin (as Python 3.12 has it at that time).
     """
     if len(calls) < 2:  # noqa: PLR2004 (one call needs no thread)
         return serially(calls)
-    from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415 (loaded on use)
+    left = iter(range(len(calls)))
+    lock = threading.Lock()
+    results: dict[int, _T] = {}
+    errors: dict[int, BaseException] = {}
 
-    with ThreadPoolExecutor(min(len(calls), _WORKERS), thread_name_prefix="runfolio-requests") as pool:
-        futures: list[Future[_T]] = []
-        with contextlib.suppress(RuntimeError):  # what is left is done below
-            futures.extend(pool.submit(call) for call in calls)
-    return [future.result() for future in futures] + serially(calls[len(futures) :])
+    def work() -> None:
+        while True:
+            with lock:
+                at = next(left, None)
+            if at is None:
+                return
+            try:
+                results[at] = calls[at]()
+            except BaseException as error:  # noqa: BLE001 (the top of a thread: raised in the caller below)
+                errors[at] = error
+
+    threads = [
+        threading.Thread(target=work, name=f"runfolio-requests-{at}", daemon=True)
+        for at in range(min(len(calls), _WORKERS) - 1)
+    ]
+    begun = []
+    with contextlib.suppress(RuntimeError):
+        for thread in threads:
+            thread.start()
+            begun.append(thread)
+    work()
+    for thread in begun:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return [results[at] for at in range(len(calls))]
 
 
 @dataclass(frozen=True, slots=True)

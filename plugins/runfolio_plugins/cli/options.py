@@ -165,6 +165,14 @@ def _send_leftovers(history: History) -> None:
         )
 
 
+def hint_at_waiting(history: History) -> None:
+    """Say that runs wait on this machine, so that nobody misses them in the list."""
+    count = len(history.waiting())
+    if count:
+        runs = "1 run waits" if count == 1 else f"{count} runs wait"
+        click.echo(escape_text(f"Note: {runs} on this machine: runfolio sync"), err=True)
+
+
 def use_settings(settings: Settings) -> None:
     """Let settings take part in how this command prints, and tell what was odd about them."""
     state().output_format = settings.output_format

@@ -268,7 +268,7 @@ def test_a_secret_in_a_file_is_refused_and_not_shown(machine: Machine, source: s
     machine.write(source, f"[stores.team]\nurl = 's3://b/p'\n[stores.team.options]\n{option}")
     with pytest.raises(ConfigurationError, match="AWS_PROFILE") as caught:
         machine.resolve()
-    assert f"stores.team.options.{option.split(' ')[0]}" in str(caught.value)
+    assert f"stores.team.options.{option.split(' ', maxsplit=1)[0]}" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

@@ -12,6 +12,7 @@ from runfolio_plugins.cli.group import Command
 from runfolio_plugins.cli.options import (
     Output,
     debug_options,
+    hint_at_waiting,
     open_history,
     output_options,
     project_option,
@@ -82,6 +83,7 @@ def list_runs(
     if archived and everything:
         raise click.UsageError("--archived and --all exclude each other.", context)
     with open_history(store, project) as history:
+        hint_at_waiting(history)
         brief = query is None and output.format == "table"
         configured = history.settings
         columns = columns or ((configured.output_columns or ()) if brief else ())

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         RunStateError,
         StorageError,
         StoreNotFoundError,
+        TargetError,
         TransientStorageError,
         UntrustedStoreError,
     )
@@ -89,6 +90,7 @@ _HOMES = {
     "Series": "series",
     "StorageError": "errors",
     "StoreNotFoundError": "errors",
+    "TargetError": "errors",
     "TransientStorageError": "errors",
     "UntrustedStoreError": "errors",
     "attach": "current",
@@ -133,6 +135,7 @@ __all__ = [
     "Series",
     "StorageError",
     "StoreNotFoundError",
+    "TargetError",
     "TransientStorageError",
     "UntrustedStoreError",
     "attach",

@@ -33,6 +33,7 @@ RunfolioError
   StorageError storage
     PermissionDeniedError (PermissionError) permission_denied
     TransientStorageError transient_storage
+  TargetError target
 """
 
 KINDS = [
@@ -57,6 +58,7 @@ KINDS = [
     "format",
     "index_damaged",
     "plugin",
+    "target",
 ]
 """Append only: programs compare these codes."""
 

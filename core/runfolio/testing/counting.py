@@ -48,6 +48,9 @@ class CountingBackend(WrappedBackend):
         self.requests: list[Request] = []
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[CountingBackend], tuple[Backend]]:
+        return CountingBackend, (self.inner,)  # a copy begins to count anew
+
     def reset(self) -> None:
         """Forget what was counted."""
         with self._lock:

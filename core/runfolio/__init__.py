@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         RunStateError,
         StorageError,
         StoreNotFoundError,
+        TargetError,
         TransientStorageError,
         UntrustedStoreError,
     )
@@ -96,6 +97,7 @@ _HOMES = {
     "Series": "series",
     "StorageError": "errors",
     "StoreNotFoundError": "errors",
+    "TargetError": "errors",
     "TransientStorageError": "errors",
     "UntrustedStoreError": "errors",
     "attach": "current",
@@ -144,6 +146,7 @@ __all__ = [
     "Series",
     "StorageError",
     "StoreNotFoundError",
+    "TargetError",
     "TransientStorageError",
     "UntrustedStoreError",
     "assets",

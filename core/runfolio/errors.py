@@ -20,7 +20,8 @@
     │   └── TransientStorageError          throttled, timed out, connection lost
     ├── FormatError                        unreadable or too new data
     │   └── IndexDamagedError              the index cannot be read; `runfolio store repair` rebuilds it
-    └── PluginError                        names the plugin and the hook
+    ├── PluginError                        names the plugin and the hook
+    └── TargetError                        the place where runs execute failed, or cannot be reached
 
 Each error takes its message as the only positional argument and the rest as optional keywords, so it survives pickling.
 Handlers decide by class or by `kind`, never by the text.
@@ -57,6 +58,7 @@ class ErrorKind(StrEnum):
     INDEX_DAMAGED = "index_damaged"
     PLUGIN = "plugin"
     ASSET_NOT_FOUND = "asset_not_found"
+    TARGET = "target"
 
 
 class RunfolioError(Exception):
@@ -217,3 +219,9 @@ class PluginError(RunfolioError):
     """A plugin failed. The message names the plugin and the hook."""
 
     kind = ErrorKind.PLUGIN
+
+
+class TargetError(RunfolioError):
+    """A target failed, could not be reached, or did not accept a job. What the job did is not its error."""
+
+    kind = ErrorKind.TARGET

@@ -2,104 +2,107 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
-pytest.register_assert_rewrite("runfolio.testing.conformance")
-
-from runfolio.store.retrying import RetryingBackend  # noqa: E402 (after asking for readable assertions)
-from runfolio.testing import CountingBackend  # noqa: E402
-from runfolio.testing.conformance import BackendConformance, ConcurrencyConformance, WriteConformance, deviates  # noqa: E402
-from runfolio_backends.local import LocalBackend  # noqa: E402
-from runfolio_backends.memory import MemoryBackend  # noqa: E402
+from runfolio.store.retrying import RetryingBackend
+from runfolio.testing import CountingBackend, FaultyBackend, LatencyBackend
+from runfolio.testing.conformance import (
+    BackendConformance,
+    ConcurrencyConformance,
+    ConditionalCreateConformance,
+    WriteConformance,
+)
+from runfolio_backends.local import LocalBackend
+from runfolio_backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from runfolio.backend import Backend, ObjectInfo
+    from runfolio.backend import Backend
 
 _spaces = count()
+_FOLDER = "a folder has no credentials of its own: tests/backends/test_local.py tries its permissions"
+_OWN_MEMORY = "the memory of this process is always there, and open"
 
 
 class TestLocal(BackendConformance):
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> Backend:
-        return LocalBackend(tmp_path / "a store#1")
+    impossible = {  # noqa: RUF012 (read only)
+        "make_denied": _FOLDER,
+        "make_missing": "the folder is made by the first write",
+        "make_unreachable": "there is no connection",
+        "make_read_only": _FOLDER,
+        "make_undeletable": _FOLDER,
+    }
+
+    def make_backend(self, folder: Path) -> Backend:
+        return LocalBackend(folder / "a store#1")
+
+    def raw_put(self, backend: Backend, key: str, data: bytes) -> None:
+        path = self._path(backend, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def raw_get(self, backend: Backend, key: str) -> bytes:
+        return self._path(backend, key).read_bytes()
+
+    def _path(self, backend: Backend, key: str) -> Path:
+        return Path(unquote(urlsplit(backend.url).path), key)
 
 
 class TestLocalWithFsync(WriteConformance):
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> Backend:
-        return LocalBackend(tmp_path / "store", fsync=True)
+    def make_backend(self, folder: Path) -> Backend:
+        return LocalBackend(folder / "store", fsync=True)
 
 
-class TestLocalWithoutHardLinks(WriteConformance, ConcurrencyConformance):
+class TestLocalWithoutHardLinks(WriteConformance, ConditionalCreateConformance, ConcurrencyConformance):
     """As on FAT: links are refused, and the exclusive rename takes their place."""
 
-    @pytest.fixture
-    def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
-        import errno
-        import os
-
+    @pytest.fixture(autouse=True)
+    def _no_links(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*args: object, **options: object) -> None:
             raise OSError(errno.EPERM, "Operation not permitted")
 
         monkeypatch.setattr(os, "link", refuse)
-        return LocalBackend(tmp_path)
+
+    def make_backend(self, folder: Path) -> Backend:
+        return LocalBackend(folder)
+
+
+class TestLocalWithOneWriter(BackendConformance):
+    """A backend that declares no exclusive creation gets the negative rules."""
+
+    impossible = TestLocal.impossible
+
+    def make_backend(self, folder: Path) -> Backend:
+        return LocalBackend(folder, single_writer=True)
 
 
 class TestMemory(BackendConformance):
-    @pytest.fixture
-    def backend(self) -> Backend:
+    impossible = {  # noqa: RUF012 (read only)
+        "make_denied": _OWN_MEMORY,
+        "make_missing": _OWN_MEMORY,
+        "make_unreachable": _OWN_MEMORY,
+        "make_read_only": _OWN_MEMORY,
+        "make_undeletable": _OWN_MEMORY,
+    }
+
+    def make_backend(self, folder: Path) -> Backend:
         return MemoryBackend(f"memory://kit-{next(_spaces)}")
 
 
 class TestWrapped(BackendConformance):
     """The wrappers keep every rule of what they wrap."""
 
-    @pytest.fixture
-    def backend(self) -> Backend:
-        return CountingBackend(RetryingBackend(MemoryBackend(f"memory://kit-{next(_spaces)}")))
+    impossible = TestMemory.impossible
+
+    def make_backend(self, folder: Path) -> Backend:
+        inner = MemoryBackend(f"memory://kit-{next(_spaces)}")
+        return CountingBackend(RetryingBackend(FaultyBackend(LatencyBackend(inner, 0.0))))
 
     def again(self, backend: Backend) -> Backend:
         return backend
-
-
-def test_rules_are_not_shadowed_in_silence() -> None:
-    with pytest.raises(TypeError, match="test_delete"):
-
-        class Lazy(BackendConformance):  # pyright: ignore[reportUnusedClass]  # making it is the error
-            def test_delete(self, backend: Backend) -> None:
-                pass
-
-    class Honest(BackendConformance):
-        @deviates("this storage cannot delete")
-        def test_delete(self, backend: Backend) -> None:
-            pass
-
-    assert Honest is not None
-
-
-def test_the_kit_finds_what_is_wrong(tmp_path: Path) -> None:
-    """A backend that creates by looking first, and one that takes a prefix for text, do not pass."""
-
-    class Hasty(MemoryBackend):  # type: ignore[misc]  # final: only a test may
-        def create(self, key: str, data: bytes) -> None:
-            self.put(key, data)
-
-        def list(self, prefix: str = "", *, start_after: str = "", limit: int | None = None) -> Iterator[ObjectInfo]:
-            return super().list(prefix.rstrip("/"), start_after=start_after, limit=limit)
-
-    class Kit(BackendConformance):
-        pass
-
-    rules: tuple[Callable[[Kit, Backend], None], ...] = (
-        lambda kit, one: kit.test_create(one),
-        lambda kit, one: kit.test_prefix(one, "a/"),
-    )
-    for rule in rules:
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
-            rule(Kit(), Hasty(f"memory://hasty-{next(_spaces)}"))

@@ -34,6 +34,7 @@ RunfolioError
   StorageError storage
     PermissionDeniedError (PermissionError) permission_denied
     TransientStorageError transient_storage
+  TargetError target
 """
 
 KINDS = [
@@ -59,6 +60,7 @@ KINDS = [
     "index_damaged",
     "plugin",
     "asset_not_found",
+    "target",
 ]
 """Append only: programs compare these codes."""
 

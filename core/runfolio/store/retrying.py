@@ -81,6 +81,9 @@ class RetryingBackend(WrappedBackend):
         self._patience = patience
         self._environment = environment or Environment()
 
+    def __reduce__(self) -> tuple[type[RetryingBackend], tuple[Backend, Patience]]:
+        return RetryingBackend, (self.inner, self._patience)  # clocks and chance are those of the other process
+
     def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:  # noqa: D102 (docstring inherited)
         return self._again(lambda: self.inner.get(key, start, end))
 

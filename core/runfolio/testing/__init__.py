@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from runfolio.testing.counting import CountingBackend, Request
 from runfolio.testing.faults import FaultyBackend
-from runfolio.testing.latency import LatencyBackend
+from runfolio.testing.latency import LatencyBackend, no_wait
 
-__all__ = ["CountingBackend", "FaultyBackend", "LatencyBackend", "Request"]
+__all__ = ["CountingBackend", "FaultyBackend", "LatencyBackend", "Request", "no_wait"]

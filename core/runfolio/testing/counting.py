@@ -24,6 +24,9 @@ class CountingBackend(CountedBackend):
         super().__init__(inner)
         self.requests: list[Request] = []
 
+    def __reduce__(self) -> tuple[type[CountingBackend], tuple[Backend]]:
+        return CountingBackend, (self.inner,)  # a copy begins to count anew
+
     def reset(self) -> None:
         """Forget what was counted."""
         with self._lock:

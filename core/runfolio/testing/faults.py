@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend, ObjectInfo, Progress
 
 Operation = Literal["get", "put", "create", "list", "stat", "delete", "copy"]
-Fault = Literal["fail", "lose", "tear"]
+Fault = Literal["fail", "lose", "tear", "delay"]
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class _Rule:
     first: int
     times: int
     error: RunfolioError
+    seconds: float = 0.0
     seen: int = 0
 
     def strikes(self, operation: str, key: str) -> bool:
@@ -38,17 +40,24 @@ class _Rule:
 
 @final
 class FaultyBackend(WrappedBackend):
-    """Lets chosen requests fail: before they take effect, after it, or in the middle of it.
+    """Lets chosen requests fail: before they take effect, after it, or in the middle of it; or take their time.
+
+    `struck` counts the requests that were met. A pickled copy has no faults.
 
     Args:
         inner: the backend that does the work.
+        sleep: waits so many seconds, for `delay`.
     """
 
-    def __init__(self, inner: Backend) -> None:
+    def __init__(self, inner: Backend, *, sleep: Callable[[float], None] = time.sleep) -> None:
         super().__init__(inner)
+        self._sleep = sleep
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self.struck = 0
+
+    def __reduce__(self) -> tuple[type[FaultyBackend], tuple[Backend]]:
+        return FaultyBackend, (self.inner,)
 
     def fail(
         self,
@@ -99,6 +108,12 @@ class FaultyBackend(WrappedBackend):
         The arguments are those of `fail`.
         """
         return self._rule("tear", operation, key, nth, times, error)
+
+    def delay(
+        self, seconds: float, operation: Operation | None = None, *, key: str = "", nth: int = 1, times: int = 1
+    ) -> FaultyBackend:
+        """Let requests wait before they are sent. The other arguments are those of `fail`."""
+        return self._rule("delay", operation, key, nth, times, None, seconds)
 
     def heal(self) -> None:
         """Let everything succeed from now on."""
@@ -158,13 +173,20 @@ class FaultyBackend(WrappedBackend):
         return done[0]
 
     def _rule(
-        self, fault: Fault, operation: Operation | None, key: str, nth: int, times: int, error: RunfolioError | None
+        self,
+        fault: Fault,
+        operation: Operation | None,
+        key: str,
+        nth: int,
+        times: int,
+        error: RunfolioError | None,
+        seconds: float = 0.0,
     ) -> FaultyBackend:
         raised = error or TransientStorageError(
             f"The {operation or 'request'} failed, as asked for", operation=operation
         )
         with self._lock:
-            self._rules.append(_Rule(fault, operation, key, nth, times, raised))
+            self._rules.append(_Rule(fault, operation, key, nth, times, raised, seconds))
         return self
 
     def _struck(self, operation: str, key: str) -> _Rule | None:
@@ -184,7 +206,9 @@ class FaultyBackend(WrappedBackend):
     ) -> bool:
         """Do the request, or what is left of it; True when a reader is to get only half."""
         rule = self._struck(operation, key)
-        if rule is None:
+        if rule is None or rule.fault == "delay":
+            if rule is not None:
+                self._sleep(rule.seconds)
             whole()
             return False
         if rule.fault == "fail":

@@ -12,6 +12,8 @@ from runfolio.hookspecs import hookimpl
 if TYPE_CHECKING:
     import click
 
+    from runfolio.hookspecs import RegisterTarget
+
 
 @hookimpl
 def runfolio_register_commands(cli: click.Group) -> None:
@@ -21,6 +23,12 @@ def runfolio_register_commands(cli: click.Group) -> None:
 
     for command in (commands.run, commands.init, commands.metric, commands.capture, commands.clean):
         cli.add_command(command)
+
+
+@hookimpl
+def runfolio_register_targets(register: RegisterTarget) -> None:
+    """Announce this machine."""
+    register("local", "runfolio_plugins.launch.local_target:LocalTarget")
 
 
 def capture_now(timeout: float = 600.0) -> bool:
@@ -41,4 +49,4 @@ def capture_now(timeout: float = 600.0) -> bool:
     return bool(answer and answer.get("ok") and not answer.get("problems"))
 
 
-__all__ = ["capture_now", "runfolio_register_commands"]
+__all__ = ["capture_now", "runfolio_register_commands", "runfolio_register_targets"]

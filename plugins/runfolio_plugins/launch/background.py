@@ -1,105 +1,82 @@
-"""A tracked run in the background: a launcher of its own, in a session of its own, that outlives the terminal."""
+"""A tracked run in the background: a job of a target that outlives the terminal, by default of this machine."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runfolio.errors import RunfolioError
-from runfolio_plugins.launch.request import LaunchRequest, locate, refuse_wild_root
+from runfolio.errors import ConfigurationError
+from runfolio.plugins import Plugins
+from runfolio.target import Job
+from runfolio_plugins.launch.launcher import BEGINNING
+from runfolio_plugins.launch.request import LOCAL, locate, refuse_wild_root
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from runfolio.config import Settings
+    from runfolio.target import Target
+    from runfolio_plugins.launch.request import LaunchRequest
 
-_MODULE: Final = "runfolio_plugins.launch.background"
-_READY: Final = "ready"
+_PAUSE: Final = 0.02
+"""Seconds between two looks at a run that is about to begin."""
 
 
 def launch_detached(request: LaunchRequest) -> int:
-    """Start a tracked run in the background. Returns when its working copy is made: the project may then be edited.
+    """Hand a tracked run to a target. On this machine, returns when the working copy is made: edit the project then.
 
     Returns:
-        0, or the exit code of the launcher when the run could not begin.
+        0, or 1 when the run could not begin.
 
     Raises:
-        ConfigurationError: there is nothing to run, or the configuration is wrong.
+        ConfigurationError: there is nothing to run, no such target, or the configuration is wrong.
+        TargetError: the target failed.
     """
     located = locate(request)
     if not request.in_place:
         refuse_wild_root(located)
-    sys.stdout.flush()
-    command = [sys.executable, "-m", _MODULE]
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", creationflags=flags
+    target = _target(request.target, located.settings)
+    here = request.target == LOCAL
+    # Elsewhere there is neither this interpreter nor, perhaps, this path. -P: what lies in the project is not ours.
+    program = [sys.executable, "-P", "-m", "runfolio_plugins.cli"] if here else ["runfolio"]
+    job = Job(
+        command=(*program, "run", *request.words()),
+        folder=str(Path(request.folder or Path.cwd())),
+        name=request.name or located.shown,
+    )
+    handle = target.submit(job)
+    if here:
+        return _follow(target, handle)
+    print(f"Job: {handle}", flush=True)  # noqa: T201 (what is asked for)
+    return 0
+
+
+def _target(name: str, settings: Settings) -> Target:
+    plugins = Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
+    known = plugins.registry("runfolio_register_targets")
+    if name not in known:
+        raise ConfigurationError(
+            f"There is no target {name!r}: known are {', '.join(sorted(known)) or 'none'}", key="target"
         )
-    else:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process.stdin:
-        process.stdin.write(request.to_json())
-    for line in process.stdout:
-        message = json.loads(line)
-        if _READY in message:
-            process.stdout.close()
-            process.returncode = 0  # it goes on without us: the interpreter must not complain about that
-            return 0
-        print(message["say"], flush=True)  # noqa: T201 (what the run says of itself)
-    return process.wait() or 1
+    target: Target = known[name].load()()
+    return target
 
 
-def main() -> int:
-    """The background process: execute the request that stdin holds, and speak to the parent until the script begins."""
-    from runfolio_plugins.launch.launcher import launch, silent_screen  # noqa: PLC0415 (the parent needs it not)
-    from runfolio_plugins.launch.story import Story  # noqa: PLC0415 (likewise)
-
-    request = LaunchRequest.from_json(sys.stdin.read())
-    voice: TextIO | None = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
-    heard: list[TextIO | None] = [voice]
-
-    def send(message: dict[str, object]) -> None:
-        if heard[0] is not None:
-            try:
-                print(json.dumps(message), file=heard[0], flush=True)
-            except OSError:
-                heard[0] = None
-
-    def say(text: str) -> None:
-        if text.startswith("RunId:") and heard[0] is not None:
-            send({"say": text.rstrip("\n")})
-
-    def ready() -> None:
-        send({_READY: True})
-        _leave_terminal()
-        if heard[0] is not None:
-            heard[0].close()
-            heard[0] = None
-
-    story = Story(sys.stderr, show_warnings=True)
-    story.listen()
-    try:
-        return launch(locate(request), silent_screen(say, ready), story)
-    except RunfolioError as error:
-        story.show(f"Error: {error}")
-        return 1
-    finally:
-        story.close()
-
-
-def _leave_terminal() -> None:
-    """Let go of everything that ties this process to where it was started."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(nothing, fd)
-    os.close(nothing)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _follow(target: Target, handle: str) -> int:
+    """Show what the launcher says until the script begins."""
+    shown, rest = 0, b""
+    while True:
+        final = target.status(handle).final  # asked first: what is printed before the end is then in the log
+        printed = target.logs(handle, shown)
+        shown += len(printed)
+        *lines, rest = (rest + printed).split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "backslashreplace")
+            if text == BEGINNING:
+                return 0
+            if text:
+                print(text, file=sys.stdout if text.startswith("RunId:") else sys.stderr, flush=True)
+        if final:
+            return 1
+        if not printed:
+            time.sleep(_PAUSE)

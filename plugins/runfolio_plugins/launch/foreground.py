@@ -6,8 +6,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from runfolio.errors import ConfigurationError
 from runfolio_plugins.launch.launcher import launch, terminal_screen
-from runfolio_plugins.launch.request import locate, refuse_wild_root
+from runfolio_plugins.launch.request import LOCAL, locate, refuse_wild_root
 from runfolio_plugins.launch.story import Story
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ def launch_here(request: LaunchRequest) -> int:
     """Execute a tracked run, shown on this process's stdout and stderr. Returns the exit code of the script.
 
     Raises:
-        ConfigurationError: there is nothing to run, or the configuration is wrong.
+        ConfigurationError: there is nothing to run, it is to run elsewhere, or the configuration is wrong.
     """
+    if request.target != LOCAL:
+        raise ConfigurationError(
+            f"A run on the target {request.target!r} is not shown here: use --detach, and follow it in its log",
+            key="target",
+        )
     located = locate(request)
     if not request.in_place:
         refuse_wild_root(located)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
 
 _SHIM: Final = Path(__file__).parents[1] / "azureml_compat" / "shim"
 """Holds the package ``azureml`` for scripts of Azure ML Workbench."""
+BEGINNING: Final = "Executing user inputs ....."
+"""The line after which everything is the script's."""
 _MANY_FILES: Final = 50_000
 _MANY_BYTES: Final = 2 * 1024**3
 _SHOWN: Final = 10
@@ -49,15 +50,11 @@ class Screen:
         stdout: descriptor for the script's stdout; None shows nothing.
         stderr: likewise.
         say: prints a line of our own among the script's output.
-        stdin: what the script reads from: None for ours, or `subprocess.DEVNULL`.
-        ready: called once the working copy is there and the script about to start.
     """
 
     stdout: int | None
     stderr: int | None
     say: Callable[[str], None]
-    stdin: int | None = None
-    ready: Callable[[], None] = field(default=lambda: None)
 
 
 def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins | None = None) -> int:
@@ -139,7 +136,6 @@ class _Launch:
                 self.folder.remove()
             raise
         try:
-            self.screen.ready()
             ending = self._attend(command, root, folder, log, capturer)
             if log.failed is not None:
                 self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
@@ -252,7 +248,7 @@ class _Launch:
         self, command: list[str], root: Path, folder: RunFolder, log: OutputLog, desk: Desk
     ) -> Ending | None:
         """Run the script to its end; None when a signal came before it could begin."""
-        self.screen.say("Executing user inputs .....\n===========================\n")
+        self.screen.say(f"{BEGINNING}\n===========================\n")
         if self.interrupts.canceled_by is not None:
             return None
         channels = open_channels(self.screen.stdout, self.screen.stderr)
@@ -263,7 +259,7 @@ class _Launch:
                 command,
                 folder=root,
                 environment=self._environment(folder),
-                stdin=self.screen.stdin,
+                stdin=None,
                 stdout=channels.stdout,
                 stderr=channels.stderr,
             )
@@ -375,9 +371,4 @@ def terminal_screen() -> Screen:
     return Screen(stdout=stdout, stderr=2, say=say)
 
 
-def silent_screen(say: Callable[[str], None], ready: Callable[[], None]) -> Screen:
-    """The screen of a launch in the background: the log alone has the output."""
-    return Screen(stdout=None, stderr=None, say=say, stdin=subprocess.DEVNULL, ready=ready)
-
-
-__all__ = ["Screen", "describe", "launch", "silent_screen", "terminal_screen"]
+__all__ = ["BEGINNING", "Screen", "describe", "launch", "terminal_screen"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runfolio.config import resolve
 from runfolio.errors import ConfigurationError
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
     from runfolio.config import Settings
 
+LOCAL: Final = "local"
+"""The target that is this machine."""
 _PYTHON: Final = frozenset({".py", ".pyw"})
 _SHELL: Final = frozenset({".sh", ".bash"})
 _CHILD: Final = Path(__file__).with_name("child.py")
@@ -26,7 +27,7 @@ _CHILD: Final = Path(__file__).with_name("child.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest:
-    """A tracked run that somebody asks for. Plain values: it can be handed to another process.
+    """A tracked run that somebody asks for. Plain values: `words` hands it to another process.
 
     Attributes:
         script: path as it was given, or the name of a module.
@@ -61,20 +62,34 @@ class LaunchRequest:
     capture: tuple[str, ...] = ()
     system_metrics: bool | None = None
     python: str | None = None
-    target: str = "local"
+    target: str = LOCAL
     grace: float = 10.0
 
-    def to_json(self) -> str:
-        """The request as text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> LaunchRequest:
-        """The request that `to_json` wrote."""
-        found: dict[str, Any] = json.loads(text)
-        for name in ("arguments", "tags", "capture"):
-            found[name] = tuple(found[name])
-        return cls(**found)
+    def words(self) -> list[str]:
+        """The request as what follows ``runfolio run`` on a command line, in the same folder."""
+        options: list[tuple[str, str | None]] = [
+            ("--store", self.store),
+            ("--project", self.project),
+            ("--experiment", self.experiment),
+            ("--name", self.name),
+            ("--note", self.note),
+            *(("--tag", tag) for tag in self.tags),
+            *(("--capture", folder) for folder in self.capture),
+            ("--python", self.python),
+            ("--grace", str(self.grace)),
+        ]
+        flags = {
+            "--in-place": self.in_place,
+            "--no-system-metrics": self.system_metrics is False,
+            "-m": self.module,
+        }
+        return [
+            *(word for option, value in options if value is not None for word in (option, value)),
+            *(flag for flag, given in flags.items() if given),
+            "--",
+            self.script,
+            *self.arguments,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +180,8 @@ def locate(request: LaunchRequest) -> Located:
     none, it is the one that the script lies in.
 
     Raises:
-        ConfigurationError: there is no such script, interpreter or target, or the configuration is wrong.
+        ConfigurationError: there is no such script or interpreter, or the configuration is wrong.
     """
-    if request.target != "local":
-        raise ConfigurationError(
-            f"There is no target {request.target!r}: runs execute on this machine, 'local'", key="target"
-        )
     folder = Path(request.folder or Path.cwd())
     python = _python(request.python)
     settings = _settings(request, folder)

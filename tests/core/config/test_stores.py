@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ("FILE:///a", "file:///a"),
         ("file://localhost/a", "file:///a"),
         ("file:/a", "file:///a"),
+        ("lmdb:///data/history/", "lmdb:///data/history"),
         ("memory://", "memory://"),
         ("memory://x/", "memory://x"),
         ("S3://Bucket//pre//fix/", "s3://Bucket/pre/fix"),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from runfolio_plugins.launch import commands
+from runfolio_plugins.launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
@@ -61,6 +68,42 @@ def test_what_cannot_begin_is_told_before_the_command_returns(project: Project) 
     assert 0 != done.returncode
     assert "absent.py" in done.stderr
     assert "" == done.stdout
+
+
+@pytest.mark.parametrize("detached", [True, False], ids=["detached", "shown here"])
+def test_a_target_that_nobody_registered_is_refused(project: Project, detached: bool) -> None:
+    project.write("script.py", "")
+    words = ["--detach"] if detached else []
+    done = project.runfolio("run", *words, "--target", "nowhere", "script.py")
+    assert 0 != done.returncode
+    assert "'nowhere'" in done.stderr
+    assert not (project.root / ".runfolio").exists()
+
+
+def test_a_request_is_the_same_on_a_command_line() -> None:
+    """What is handed to a target is what was asked for here."""
+    request = LaunchRequest(
+        script="-odd.py",
+        arguments=("--lr", "0.1", "", "two words"),
+        store="s3://b/p",
+        project="p",
+        experiment="e",
+        name="-n",
+        note="a note",
+        tags=("one", "two"),
+        in_place=True,
+        capture=("checkpoints/",),
+        system_metrics=False,
+        python="python3",
+        grace=3.0,
+    )
+    seen: list[LaunchRequest] = []
+    context = commands.run.make_context("run", request.words())
+    with pytest.MonkeyPatch.context() as patch, context:
+        patch.setattr("runfolio_plugins.launch.foreground.launch_here", lambda asked: seen.append(asked) or 0)
+        with pytest.raises(click.exceptions.Exit):
+            commands.run.invoke(context)
+    assert [replace(request, folder=str(Path.cwd()))] == seen
 
 
 def test_a_detached_run_is_canceled_by_a_signal(project: Project, marker: Path) -> None:

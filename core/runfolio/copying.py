@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -139,9 +139,7 @@ class _Copying:
             done = f"{self._report.runs:,} of {len(ids):,} runs were copied or there already"
             error.add_note(f"{done}; the same copy again goes on from there")
             raise
-        self._assets(None if everything else set(ids))
-        if everything:
-            self._documents(layout.VIEWS)
+        self._shared(None if everything else set(ids))
         return self._report
 
     def _all_ids(self) -> list[str]:
@@ -163,15 +161,13 @@ class _Copying:
         return sorted({*chosen, *gone}, key=_age)
 
     def _runs(self, ids: list[str], rows: Callable[[list[str]], dict[str, Row]]) -> None:
-        pinned: set[str] | None = None
         for at in range(0, len(ids), _TOGETHER):
             together = ids[at : at + _TOGETHER]
             known = rows(together)
             calls = [partial(self._run, run_id, known.get(run_id, {})) for run_id in together]
             for done in self._to.environment.gather(calls):
                 if done.outcome == "deleted":
-                    pinned = self._pinned() if pinned is None else pinned
-                    self._sweep(done.run_id, pinned)
+                    self._sweep(done.run_id)
                 self._report.add(done)
             self._tell(len(ids))
             self._target._fold(self._to.backend)  # noqa: SLF001 (a part of the history)
@@ -200,66 +196,32 @@ class _Copying:
         if self._progress is not None:
             self._progress(CopyProgress(self._report.runs, of, self._report.bytes))
 
-    def _pinned(self) -> set[str]:
-        from runfolio.index.sweeping import pinned_files  # noqa: PLC0415 (loads pyarrow)
-
-        return pinned_files(self._to.index)
-
-    def _sweep(self, run_id: str, pinned: set[str]) -> None:
+    def _sweep(self, run_id: str) -> None:
         from runfolio.store.editing import sweep_folder  # noqa: PLC0415 (loaded on use)
 
         try:
-            sweep_folder(self._to.backend, run_id, pinned=pinned)
+            sweep_folder(self._to.backend, run_id, self._to.environment)
         except RunfolioError as error:
             self._report.problems.append(
                 f"The files of the deleted run {run_id} are left for `runfolio store gc`: {error}"
             )
 
-    def _assets(self, runs: set[str] | None) -> None:
-        """Promoted artifacts: of the runs that were copied, or of all."""
+    def _shared(self, runs: set[str] | None) -> None:
+        """What belongs to no run: assets of the runs that were copied, or, with everything, all of them and views."""
+        from runfolio.store.carrying import Carrier  # noqa: PLC0415 (loaded on use)
+        from runfolio.store.copying_assets import AssetCopy  # noqa: PLC0415
 
-        def is_wanted(document: Mapping[str, Any]) -> bool:
-            return runs is None or document.get("run") in runs
-
-        self._documents(layout.ASSETS, is_wanted)
-
-    def _documents(self, room: str, is_wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> None:
-        there = {info.key for info in self._to.backend.list(room)}
-        keys = [info.key for info in self._from.backend.list(room)]
-        for together in _parts(keys):
-            calls = [partial(self._document, key, is_wanted, is_there=key in there) for key in together]
-            for problem in self._to.environment.gather(calls):
-                self._report.problems += [problem] if problem else []
-
-    def _document(self, key: str, is_wanted: Callable[[Mapping[str, Any]], bool], *, is_there: bool) -> str | None:
-        from runfolio.store.created import create_document  # noqa: PLC0415 (loaded on use)
-        from runfolio.store.documents import decode, encode  # noqa: PLC0415
-
-        try:
-            document = decode(self._from.backend.get(key), key)
-            if not is_wanted(document):
-                return None
-            if is_there:
-                stored = decode(self._to.backend.get(key), key)
-            else:
-                creation = create_document(self._to.raw, key, document, self._to.environment)
-                stored = creation.document
-                self._report.objects += creation.fresh
-                self._report.bytes += len(encode(stored)) if creation.fresh else 0
-        except FormatError as error:
-            return f"{key} was not copied: {error}"
-        return (
-            None if encode(stored) == encode(document) else f"{key} is another one in the target, which keeps its own"
-        )
+        carrier = Carrier(self._from.backend, self._to.backend, verify=self._verify)
+        AssetCopy(carrier, self._to.environment, runs).copy()
+        if runs is None:
+            carrier.carry_documents(layout.VIEWS, self._to.environment)
+        self._report.objects += carrier.objects
+        self._report.bytes += carrier.bytes
+        self._report.problems += carrier.problems
 
 
 def _age(run_id: str) -> tuple[int, str]:
     return parse_run_id(run_id).milliseconds, run_id
-
-
-def _parts(keys: list[str]) -> Iterator[list[str]]:
-    for at in range(0, len(keys), _TOGETHER):
-        yield keys[at : at + _TOGETHER]
 
 
 def _is_unannounced(row: Row, kind: str, document: Mapping[str, Any]) -> bool:

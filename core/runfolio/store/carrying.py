@@ -6,15 +6,20 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
+from runfolio.errors import FormatError
 from runfolio.filesystem import hash_file
+from runfolio.store.created import create_document
+from runfolio.store.documents import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from runfolio.backend import Backend
+    from runfolio.store.environment import Environment
 
 _PART: Final = 8 * 1024 * 1024
 """Objects up to this size are carried in memory, larger ones through a temporary file."""
@@ -60,6 +65,47 @@ class Carrier:
             self.bytes += size
         if self._progress is not None:
             self._progress(size)
+
+    def create(self, key: str, document: Mapping[str, Any], there: Container[str], environment: Environment) -> None:
+        """Create a document, or compare the one that is there. Another one stays, and is a problem.
+
+        Args:
+            key: in both stores.
+            document: what the source has.
+            there: keys that the target has.
+            environment: clocks and chance of the target.
+
+        Raises:
+            FormatError: what is there cannot be read.
+            StorageError: a storage failed.
+        """
+        if key in there:
+            stored = decode(self.target.get(key), key)
+        else:
+            creation = create_document(self.target, key, document, environment)
+            stored = creation.document
+            if creation.fresh:
+                self.wrote(key, len(encode(stored)))
+        if encode(stored) != encode(document):
+            with self._lock:
+                self.problems.append(f"{key} is another one in the target, which keeps its own")
+
+    def carry_documents(self, prefix: str, environment: Environment) -> None:
+        """Carry all documents below a prefix, each created where the target has none.
+
+        Raises:
+            StorageError: a storage failed.
+        """
+        there = {info.key for info in self.target.list(prefix)}
+
+        def carry(key: str) -> None:
+            try:
+                self.create(key, decode(self.source.get(key), key), there, environment)
+            except FormatError as error:
+                with self._lock:
+                    self.problems.append(f"{key} was not copied: {error}")
+
+        environment.gather([partial(carry, info.key) for info in self.source.list(prefix)])
 
     def carry_absent(self, key: str, there: Container[str]) -> None:
         """Carry an object of a kind that is not known here, unless the target has one of that key."""

@@ -45,7 +45,7 @@ runfolio store gc --delete
 """
 _COMPACT = """
 runfolio store compact
-runfolio store compact --store s3://bucket/prefix -o json
+runfolio store compact s3://bucket/prefix -o json
 """
 _LONG = 1000
 _REFUSED = (
@@ -114,7 +114,7 @@ def gc(*, delete: bool, store: str | None, output: Output, query: str | None) ->
 
 
 @store.command("compact", cls=Command, examples=_COMPACT)
-@store_option
+@store_place
 @output_options("table")
 @debug_options
 def compact(*, store: str | None, output: Output, query: str | None) -> None:

@@ -98,9 +98,14 @@ def test_a_request_is_the_same_on_a_command_line() -> None:
         grace=3.0,
     )
     seen: list[LaunchRequest] = []
+
+    def keep(asked: LaunchRequest) -> int:
+        seen.append(asked)
+        return 0
+
     context = commands.run.make_context("run", request.words())
     with pytest.MonkeyPatch.context() as patch, context:
-        patch.setattr("runfolio_plugins.launch.foreground.launch_here", lambda asked: seen.append(asked) or 0)
+        patch.setattr("runfolio_plugins.launch.foreground.launch_here", keep)
         with pytest.raises(click.exceptions.Exit):
             commands.run.invoke(context)
     assert [replace(request, folder=str(Path.cwd()))] == seen

@@ -99,13 +99,13 @@ def test_a_request_is_the_same_on_a_command_line() -> None:
     )
     seen: list[LaunchRequest] = []
 
-    def note(asked: LaunchRequest) -> int:
+    def keep(asked: LaunchRequest) -> int:
         seen.append(asked)
         return 0
 
     context = commands.run.make_context("run", request.words())
     with pytest.MonkeyPatch.context() as patch, context:
-        patch.setattr("runfolio_plugins.launch.foreground.launch_here", note)
+        patch.setattr("runfolio_plugins.launch.foreground.launch_here", keep)
         with pytest.raises(click.exceptions.Exit):
             commands.run.invoke(context)
     assert [replace(request, folder=str(Path.cwd()))] == seen

@@ -241,8 +241,8 @@ from urllib.parse import urlsplit
 place = urlsplit(sys.argv[1])
 key = f"{place.path[1:]}/from-the-child"
 if place.scheme == "s3":
-    import boto3
-    boto3.client("s3").put_object(Bucket=place.netloc, Key=key, Body=b"x")
+    import botocore.session
+    botocore.session.get_session().create_client("s3").put_object(Bucket=place.netloc, Key=key, Body=b"x")
 else:
     from azure.storage.blob import BlobServiceClient
     service = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])

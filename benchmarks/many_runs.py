@@ -66,9 +66,10 @@ def lists(lines: Lines, runs: int) -> None:
         "sort": {"order_by": "-`metric/07`"},
         "filter, sort, first 100": {"where": "`metric/03` > .5", "order_by": "`metric/07`", "limit": 100},
     }
+    bare: list[float] = []
     for seconds in DELAYS:
         for what, query in acts.items():
-            taken, bare, spent = [], [], 0
+            taken, spent = [], 0
             for _ in range(5):
                 bare.append(timed(lambda: pq.read_table(pa.BufferReader(data))))
                 history, counting = connected(inner, seconds)

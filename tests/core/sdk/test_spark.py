@@ -38,7 +38,8 @@ import json
 found = {row["project"]: row["count"] for row in curves.collect()}
 types = dict(rows.dtypes)
 least = rows.where("name = 'loss' and run_id like '2024%'").selectExpr("min(value) as v", "max(time) as t").first()
-compacted = spark.read.parquet("history/compact/part-*.parquet").groupBy("project").count().collect()
+copies = spark.read.parquet("history/compact/part-*.parquet")
+compacted = copies.where("name = 'loss'").groupBy("project").count().collect()
 print("FOUND " + json.dumps([found, types, least["v"], {row["project"]: row["count"] for row in compacted}]))
 spark.stop()
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -21,3 +22,12 @@ class Figure(NamedTuple):
     def __str__(self) -> str:
         verdict = "ok" if self.ok else "missed"
         return f"{self.what:<78} {self.measured:>10.2f}{self.unit}  budget {self.budget:g}{self.unit}  {verdict}"
+
+
+def show(figures: Iterable[Figure]) -> int:
+    """Print figures; 1 when one of them is over its budget, else 0."""
+    missed = 0
+    for figure in figures:
+        print(figure, flush=True)
+        missed |= not figure.ok
+    return int(missed)

@@ -17,18 +17,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple
 
-from figures import Figure
+from figures import Figure, show
 
-if TYPE_CHECKING:
-    from runfolio.journal.spooled_run import SpooledRun
-    from runfolio.journal.writer import JournalWriter
+import runfolio as rf
 
 CALLS = 1_000_000
 FLUSHES = 10
+"""So many at least must fall into the window that is measured."""
 PERIOD = 0.1
-"""Seconds between two flushes: far more often than in earnest."""
+"""Seconds between two flushes."""
 
 
 class Spread(NamedTuple):
@@ -67,19 +66,20 @@ def bare(folder: Path, calls: int) -> array[int]:
 
 
 class Flusher:
-    """A thread that does what a flusher does: cut, note the boundary, encode, summarise."""
+    """Has everything that was logged flushed, much more often than by itself."""
 
-    def __init__(self, writer: JournalWriter, spooled: SpooledRun) -> None:
+    def __init__(self, run: rf.ActiveRun) -> None:
         self.flushes = 0
-        self._writer, self._spooled = writer, spooled
+        self._run = run
         self._stop, self._idle = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     @contextmanager
     def resting(self) -> Generator[None]:
-        """Nothing is flushed meanwhile."""
+        """Everything is in the store, and nothing is flushed meanwhile."""
         with self._idle:
+            self._run.flush(60)
             yield
 
     def stop(self) -> None:
@@ -88,48 +88,34 @@ class Flusher:
         self._thread.join()
 
     def _work(self) -> None:
-        first = 0
         while not self._stop.wait(PERIOD):
             with self._idle:
-                pending, _ = self._writer.cut()
-                after = self._spooled.cut()
-                self._spooled.note("boundary", {"first": first, "after": after})
-                self._spooled.encode(first, after, {"runfolio.format": "1"})
-                self._spooled.summaries()
-                pending.resolve(stored=True)
-                self.flushes += after > first
-                first = after
+                self.flushes += self._run.flush(60)
 
 
 @contextmanager
-def journal(folder: Path) -> Generator[tuple[JournalWriter, Flusher]]:
-    """A writer with a flusher beside it."""
-    from runfolio.ids import new_token, new_uid
-    from runfolio.journal.spool import Header, Spool
-    from runfolio.journal.spooled_run import SpooledRun
-
-    header = Header.here(
-        run_id="bench_1700000000000-abcde", uid=new_uid(), writer=f"main.{new_token()}", project="bench", store=""
-    )
-    writer, lock = Spool(folder).create(header)
-    spooled = SpooledRun.live(writer, lock)
-    flusher = Flusher(writer, spooled)
-    try:
-        yield writer, flusher
-    finally:
-        flusher.stop()
-        spooled.discard()
+def a_run(folder: Path) -> Generator[tuple[rf.ActiveRun, Flusher]]:
+    """A run as everybody has it: in a store of its own, with its background thread and the default configuration."""
+    os.environ["RUNFOLIO_SPOOL"] = str(folder / "spool")
+    with rf.open_history(str(folder / "store"), project="bench") as history, history.start_run() as run:
+        run.log("first", 0.0)
+        run.flush(60)  # loads everything
+        flusher = Flusher(run)
+        try:
+            yield run, flusher
+        finally:
+            flusher.stop()
 
 
-def _cases() -> dict[str, Callable[[JournalWriter], Callable[[int], object]]]:
+def _cases() -> dict[str, Callable[[rf.ActiveRun], Callable[[int], object]]]:
     import numpy as np
 
     name = "a long name / " * 14 + "abcd"
     number = np.float64(0.5)
 
-    def case(*arguments: object, step: bool = True) -> Callable[[JournalWriter], Callable[[int], object]]:
-        def bind(writer: JournalWriter) -> Callable[[int], object]:
-            log = cast("Callable[..., object]", writer.log)
+    def case(*arguments: object, step: bool = True) -> Callable[[rf.ActiveRun], Callable[[int], object]]:
+        def bind(run: rf.ActiveRun) -> Callable[[int], object]:
+            log: Callable[..., object] = run.log
             if step:
                 return lambda place: log(*arguments, step=place)
             return lambda _: log(*arguments)
@@ -153,11 +139,11 @@ def hot_path(calls: int = CALLS, rounds: int = 5) -> list[Figure]:
     rests during the yardstick.
     """
     yardstick, samples = array("q"), array("q")
-    with tempfile.TemporaryDirectory() as folder, journal(Path(folder) / "spool") as (writer, flusher):
-        log: Callable[..., object] = writer.log
+    with tempfile.TemporaryDirectory() as folder, a_run(Path(folder)) as (run, flusher):
+        log: Callable[..., object] = run.log
         log("loss", 0.5, step=0)
         done = 0
-        while not done or flusher.flushes < FLUSHES:
+        while done < rounds or flusher.flushes < FLUSHES:
             with flusher.resting():
                 yardstick.extend(bare(Path(folder), calls // rounds))
             part = array("q", bytes(8 * (calls // rounds)))
@@ -177,23 +163,19 @@ def hot_path(calls: int = CALLS, rounds: int = 5) -> list[Figure]:
 
 
 def killed(points: int = 1_000_000) -> list[Figure]:
-    """SIGKILL right after the last `log`: points that recovery does not find."""
-    from runfolio.journal.spool import Spool
-    from runfolio.journal.spooled_run import recoverable
-
+    """SIGKILL right after the last `log`: points that are not in the store after ``runfolio sync``."""
     code = (
-        "import os, sys, pathlib; from runfolio.journal.spool import Header, Spool;"
-        "header = Header.here(run_id='bench_1700000000000-abcde', uid='u', writer='main.0123456789abcdef',"
-        " project='bench', store='');"
-        "writer, lock = Spool(pathlib.Path(sys.argv[1])).create(header)\n"
-        "for step in range(int(sys.argv[2])): writer.log('loss', step / 7, step=step)\n"
+        "import os, sys, runfolio as rf\n"
+        "log = rf.open_history(sys.argv[1], project='bench').start_run().log\n"
+        "for step in range(int(sys.argv[2])): log('loss', step / 7, step=step)\n"
         "os.kill(os.getpid(), 9)"
     )
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-c", code, folder, str(points)], check=False)
-        [run] = recoverable(Spool(Path(folder)))
-        missing = points - run.cut()
-        run.discard()
+        os.environ["RUNFOLIO_SPOOL"] = f"{folder}/spool"
+        subprocess.run([sys.executable, "-c", code, f"{folder}/store", str(points)], check=False)
+        with rf.open_history(f"{folder}/store", project="bench") as history:
+            history.sync()
+            missing = points - len(set(history.last().metric("loss").steps()))
     return [Figure(f"killed after the last of {points:,} log calls: points missing", missing, 0, "")]
 
 
@@ -203,8 +185,8 @@ def variants(calls: int = CALLS // 10) -> list[Figure]:
     for what, bind in _cases().items():
         with tempfile.TemporaryDirectory() as folder:
             yardstick = spread(timed_bare(Path(folder), calls))
-            with journal(Path(folder) / "spool") as (writer, _):
-                measured = spread(timed(bind(writer), calls))
+            with a_run(Path(folder)) as (run, _):
+                measured = spread(timed(bind(run), calls))
         figures.append(Figure(f"log, {what}: p50", measured.p50 / yardstick.p50, 4.0))
     return figures
 
@@ -222,8 +204,8 @@ def threads(calls: int = CALLS // 10, count: int = 4) -> list[Figure]:
     """`log` from several threads at once."""
     with tempfile.TemporaryDirectory() as folder:
         yardstick = spread(bare(Path(folder), calls))
-        with journal(Path(folder) / "spool") as (writer, _):
-            log: Callable[..., object] = writer.log
+        with a_run(Path(folder)) as (run, _):
+            log: Callable[..., object] = run.log
             parts: list[array[int]] = []
             ready = threading.Barrier(count)
 
@@ -251,5 +233,4 @@ def figures(*, quick: bool = False) -> list[Figure]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the calls")
-    for figure in figures(quick=parser.parse_args().quick):
-        print(figure)
+    sys.exit(show(figures(quick=parser.parse_args().quick)))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import Figure
+from figures import Figure, show
 
 import runfolio as rf
 
@@ -97,5 +97,4 @@ if __name__ == "__main__":
     parser.add_argument("--processes", type=int, default=64)
     parser.add_argument("--runs", type=int, default=10)
     arguments = parser.parse_args()
-    for figure in figures(arguments.processes, arguments.runs):
-        print(figure)
+    sys.exit(show(figures(arguments.processes, arguments.runs)))

@@ -5,12 +5,13 @@ Run it alone: ``python benchmarks/request_counts.py``.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from figures import Figure
+from figures import Figure, show
 
 import runfolio as rf
 from runfolio.hookspecs import RegisterBackend, hookimpl
@@ -123,5 +124,4 @@ def figures() -> list[Figure]:
 if __name__ == "__main__":
     import request_counts  # the module that the plugin names, not this copy of it
 
-    for figure in request_counts.figures():
-        print(figure)
+    sys.exit(show(request_counts.figures()))

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
-from figures import Figure
+from figures import Figure, show
 
 if TYPE_CHECKING:
     from runfolio._platform import FileLock
@@ -169,5 +169,4 @@ def figures(*, quick: bool = False) -> list[Figure]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the points")
-    for figure in figures(quick=parser.parse_args().quick):
-        print(figure, file=sys.stdout)
+    sys.exit(show(figures(quick=parser.parse_args().quick)))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from figures import Figure
+from figures import Figure, show
 
 TIMES = 21
 
@@ -33,5 +33,4 @@ def figures() -> list[Figure]:
 
 
 if __name__ == "__main__":
-    for figure in figures():
-        print(figure)
+    sys.exit(show(figures()))

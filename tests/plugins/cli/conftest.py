@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,12 +45,19 @@ def make_record() -> MakeRecord:
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+def runner() -> CliRunner:
+    """A runner that keeps standard error apart, which click before 8.2 has to be asked for."""
+    asked: dict[str, Any] = {} if "mix_stderr" not in signature(CliRunner).parameters else {"mix_stderr": False}
+    return CliRunner(**asked)
+
+
+@pytest.fixture
+def invoke(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Return a function that runs ``runfolio`` with arguments, in this process, as the user who made the stores."""
     monkeypatch.setenv("RUNFOLIO_USER", "ada")
 
     def run(*arguments: str, code: int | None = 0, **options: Any) -> Result:
-        result = CliRunner().invoke(build(), list(arguments), **options)
+        result = runner.invoke(build(), list(arguments), **options)
         if code is not None:
             assert result.exit_code == code, result.output + result.stderr
         assert "Traceback" not in result.stderr

@@ -113,24 +113,23 @@ def test_a_wrong_option_is_a_usage_error(invoke: Invoke) -> None:
     assert invoke("list", "-o", "yaml", code=2).stderr
 
 
-def test_a_command_of_a_plugin_is_one_of_ours() -> None:
+def test_a_command_of_a_plugin_is_one_of_ours(runner: CliRunner) -> None:
     def register(cli: click.Group) -> None:
         cli.add_command(click.Command("greet", callback=lambda: click.echo("hello"), help="Say hello."))
 
     group = program(register)
-    assert "greet       Say hello." in CliRunner().invoke(group, ["-h"]).stdout
-    assert CliRunner().invoke(group, ["greet"]).stdout == "hello\n"
+    assert "greet       Say hello." in runner.invoke(group, ["-h"]).stdout
+    assert runner.invoke(group, ["greet"]).stdout == "hello\n"
 
 
-def test_a_plugin_that_cannot_register_is_named_and_the_rest_works() -> None:
+def test_a_plugin_that_cannot_register_is_named_and_the_rest_works(runner: CliRunner) -> None:
     def register(cli: click.Group) -> None:
         cli.add_command(click.Command("half"))
         raise RuntimeError("broken \x1b[2J")
 
-    runner = CliRunner()
-    with runner.isolation() as (_, stderr, _mixed):
+    with runner.isolation() as streams:
         group = program(register)
-        said = stderr.getvalue().decode()
+        said = streams[1].getvalue().decode()
     assert "'stranger'" in said
     assert "RuntimeError: broken \\x1b[2J" in said
     shown = runner.invoke(group, ["--help"])
@@ -139,48 +138,46 @@ def test_a_plugin_that_cannot_register_is_named_and_the_rest_works() -> None:
     assert "compare" in shown.stdout
 
 
-def test_a_plugin_that_takes_our_name_is_refused() -> None:
-    runner = CliRunner()
-    with runner.isolation() as (_, stderr, _mixed):
+def test_a_plugin_that_takes_our_name_is_refused(runner: CliRunner) -> None:
+    with runner.isolation() as streams:
         # "aaa" sorts before our own entry point: order must not decide.
         group = program(lambda cli: cli.add_command(click.Command("list")), "aaa")
-        said = stderr.getvalue().decode()
+        said = streams[1].getvalue().decode()
     assert "'aaa'" in said
     assert "'list'" in said
     assert "newest first" in runner.invoke(group, ["list", "-h"]).stdout
 
 
-def test_two_plugins_with_one_name_are_told_apart() -> None:
+def test_two_plugins_with_one_name_are_told_apart(runner: CliRunner) -> None:
     plugins = Plugins(disabled=["*"])
     for name in ("one", "two"):
         plugins.register(Stranger(raising(ValueError())), name)
-    runner = CliRunner()
-    with runner.isolation() as (_, stderr, _mixed):
+    with runner.isolation() as streams:
         build(plugins)
-        said = stderr.getvalue().decode()
+        said = streams[1].getvalue().decode()
     assert "the commands of the plugin 'two' are left out" in said
     assert "belongs to the plugin 'one'" in said
 
 
-def test_a_plugin_whose_command_fails_is_named() -> None:
-    result = CliRunner().invoke(program(raising(KeyError("x"))), ["shout"])
+def test_a_plugin_whose_command_fails_is_named(runner: CliRunner) -> None:
+    result = runner.invoke(program(raising(KeyError("x"))), ["shout"])
     assert result.exit_code == 1
     assert (
         result.stderr == "Error: The plugin 'stranger' failed: KeyError: 'x'\nThe option --debug shows the traceback.\n"
     )
 
 
-def test_debug_shows_the_traceback() -> None:
-    result = CliRunner().invoke(program(raising(KeyError("x"))), ["--debug", "shout"])
+def test_debug_shows_the_traceback(runner: CliRunner) -> None:
+    result = runner.invoke(program(raising(KeyError("x"))), ["--debug", "shout"])
     assert result.exit_code == 1
     assert "Traceback (most recent call last)" in result.stderr
     assert "The option --debug" not in result.stderr
 
 
-def test_an_error_of_ours_is_one_line_with_its_notes() -> None:
+def test_an_error_of_ours_is_one_line_with_its_notes(runner: CliRunner) -> None:
     error = RunNotFoundError("There is no run 'x\x1b[2J'")
     error.add_note("look elsewhere")
-    result = CliRunner().invoke(program(raising(error)), ["shout"])
+    result = runner.invoke(program(raising(error)), ["shout"])
     assert (result.exit_code, result.stderr) == (1, "Error: There is no run 'x\\x1b[2J'\nlook elsewhere\n")
 
 
@@ -197,18 +194,18 @@ def test_an_error_of_ours_is_one_line_with_its_notes() -> None:
         (BrokenPipeError(), 141, ""),
     ],
 )
-def test_exit_codes(error: BaseException, code: int, said: str) -> None:
-    result = CliRunner().invoke(program(raising(error)), ["shout"])
+def test_exit_codes(runner: CliRunner, error: BaseException, code: int, said: str) -> None:
+    result = runner.invoke(program(raising(error)), ["shout"])
     assert result.exit_code == code
     assert said in result.stderr
     assert said or result.stderr == ""
 
 
-def test_a_command_that_returns_a_value_has_not_failed() -> None:
+def test_a_command_that_returns_a_value_has_not_failed(runner: CliRunner) -> None:
     def register(cli: click.Group) -> None:
         cli.add_command(click.Command("seven", callback=lambda: 7))
 
-    assert CliRunner().invoke(program(register), ["seven"]).exit_code == 0
+    assert runner.invoke(program(register), ["seven"]).exit_code == 0
 
 
 def test_the_group_can_be_called_as_a_function() -> None:
@@ -228,12 +225,12 @@ def test_completion_scripts(invoke: Invoke, shell: str) -> None:
     assert f"{shell}_complete" in invoke("completion", shell).stdout
 
 
-def test_completion_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_answers(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def completed(words: str) -> list[str]:
         monkeypatch.setenv("_RUNFOLIO_COMPLETE", "bash_complete")
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
-        return CliRunner().invoke(build(), []).stdout.split()
+        return runner.invoke(build(), []).stdout.split()
 
     assert completed("runfolio comp") == ["plain,compare", "plain,completion"]
     assert "plain,--where" in completed("runfolio list --wh")

@@ -26,7 +26,7 @@ def _install(session: nox.Session, *groups: str, extras: str = "testing") -> Non
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    _install(session, "tests", "pytorch")
+    _install(session, "tests", "pytorch", "servers", extras="testing,s3,azure")
     session.run("pytest", "-n", "2", *session.posargs)
 
 
@@ -52,7 +52,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types with mypy, as each operating system sees the code, and with basedpyright."""
-    _install(session, "typing", "quick", "pytorch")
+    _install(session, "typing", "quick", "pytorch", "servers", extras="testing,s3,azure")
     session.run("mypy")
     for platform in OTHER_PLATFORMS:
         # What ships, not its tests. What is unreachable there is what is for Linux.

@@ -53,3 +53,23 @@ install_into() { # install_into FOLDER PIP-ARGUMENTS...: does nothing when the s
     again "$folder/bin/python" -m pip install -q --disable-pip-version-check "$@"
     echo "$stamp" >"$folder/installed"
 }
+
+azurite=3.35.0 # the last one for Node.js 20
+
+install_azurite() { # install_azurite VENV: puts the program azurite-blob beside the Python of a virtual environment
+    local folder=$1
+    if [ "$(cat "$folder/azurite/installed" 2>/dev/null)" = "$azurite" ]; then return; fi
+    if ! command -v npm >/dev/null; then
+        if [ "$(id -u)" != 0 ]; then
+            echo "npm is needed for Azurite: install Node.js." >&2
+            return 1
+        fi
+        again apt-get update -q
+        again apt-get install -y -q --no-install-recommends nodejs npm
+    fi
+    rm -rf "$folder/azurite"
+    mkdir -p "$folder/azurite"
+    again npm install --prefix "$folder/azurite" --no-audit --no-fund --ignore-scripts --loglevel=error "azurite@$azurite" >/dev/null
+    ln -sf ../azurite/node_modules/.bin/azurite-blob "$folder/bin/azurite-blob"
+    echo "$azurite" >"$folder/azurite/installed"
+}

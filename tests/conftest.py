@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+pytest_plugins = ["server_fixtures"]
+
 REQUIRE_ALL = os.environ.get("RUNFOLIO_REQUIRE_ALL") == "1"
+
+# Looking for doctests in the one would load all of moto; the rest needs the dependency group `servers`.
+collect_ignore = ["servers/moto_application.py"]
+if not REQUIRE_ALL and any(find_spec(name) is None for name in ("azure", "boto3", "moto")):
+    collect_ignore_glob = ["servers/*.py"]
 
 PLATFORM = "platform:"
 """A skip whose reason begins like this is right on every machine: the test is for another operating system."""
@@ -62,7 +70,7 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         if name != "work":
             monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(root / name))
     for name in list(os.environ):
-        if name.startswith("RUNFOLIO_") and name != "RUNFOLIO_REQUIRE_ALL":
+        if name.startswith(("RUNFOLIO_", "AWS_", "AZURE_")) and name != "RUNFOLIO_REQUIRE_ALL":
             monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
+FIXTURES = CONFTEST.with_name("servers")
 
 SKIPS = """
 import pytest
@@ -54,7 +55,7 @@ def report_of(module: str, required: str) -> str:
     Path("test_sample.py").write_text(module, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "test_sample.py"],
-        env={**os.environ, "RUNFOLIO_REQUIRE_ALL": required},
+        env={**os.environ, "RUNFOLIO_REQUIRE_ALL": required, "PYTHONPATH": str(FIXTURES)},
         capture_output=True,
         text=True,
         check=False,

@@ -141,17 +141,19 @@ def test_a_maintainer_may_do_everything_that_the_sdk_does(
 @pytest.mark.parametrize("role", ROLES)
 def test_no_role_reaches_beyond_its_prefix(moto: MotoS3, role: str) -> None:
     from botocore.exceptions import ClientError
+
     from store_access import aws_client
 
     bucket = moto.bucket()
     moto.s3.put_object(Bucket=bucket, Key="elsewhere/secret", Body=b"x")
     client = aws_client("s3", moto.endpoint, moto.key(*policy(role, bucket)))
-    for request in (
+    requests: tuple[Callable[[], object], ...] = (
         lambda: client.get_object(Bucket=bucket, Key="elsewhere/secret"),
         lambda: client.put_object(Bucket=bucket, Key="elsewhere/new", Body=b"x"),
         lambda: client.delete_object(Bucket=bucket, Key="elsewhere/secret"),
         lambda: client.get_bucket_policy(Bucket=bucket),
-    ):
+    )
+    for request in requests:
         with pytest.raises(ClientError) as caught:
             request()
         assert caught.value.response["Error"]["Code"] in ("AccessDenied", "403")

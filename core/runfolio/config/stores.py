@@ -164,12 +164,13 @@ def _remote(scheme: str, rest: str, word: str) -> str:
     # `container@account` is how Azure names a container; a colon makes it a password.
     if at and (":" in user or scheme in ("http", "https")):
         raise ConfigurationError(
-            f"The store URL {shown} carries credentials: leave them to the environment or the profile's options",
+            f"The store URL {shown} carries credentials: leave them to the environment",
             key=scheme,
         )
     if "?" in rest:
         raise ConfigurationError(
-            f"The store URL {shown} has a query: give signatures and options in the profile's options", key=scheme
+            f"The store URL {shown} has a query: leave signatures to the environment, and give options in the profile",
+            key=scheme,
         )
     nowhere = not authority and (scheme in _OF_BUCKETS or not path.strip("/"))
     if nowhere and scheme != "memory":

@@ -172,6 +172,23 @@ class Backend(ABC):
                 if progress is not None:
                     progress(len(part))
 
+    def copy_from(self, source: Backend, source_key: str, key: str) -> bool:
+        """Copy an object of another store of the same kind on the server's side; False where that cannot be done.
+
+        What it stores under `key` replaces what is there, as a whole or not at all. The default cannot do it: the
+        caller then reads the object and writes it.
+
+        Note for implementers: wrapped sources are unwrapped before they arrive. Answer False, rather than raise, where
+        these two stores cannot do it, for example because one's credentials do not open the other.
+
+        Raises:
+            NotFoundError: the source has no such object.
+            ReadOnlyError: this place cannot be written.
+            StorageError: the storage failed; the object may or may not have been written.
+        """
+        del source, source_key, key
+        return False
+
     def now(self) -> datetime | None:
         """Return what the *store's* clock shows now, where that is known without a request; None by default.
 

@@ -18,6 +18,8 @@ from runfolio.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_OF_BUCKETS: Final = frozenset({"abfs", "abfss", "az", "gcs", "gs", "s3"})
+"""Schemes whose URLs begin with a bucket or container. Of others, a path alone may name the store."""
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -164,8 +166,9 @@ def _remote(scheme: str, rest: str, word: str) -> str:
         raise ConfigurationError(
             f"The store URL {shown} has a query: give signatures and options in the profile's options", key=scheme
         )
-    if not authority and scheme != "memory":
-        raise ConfigurationError(f"The store URL {shown} names no bucket or container", key=scheme)
+    nowhere = not authority and (scheme in _OF_BUCKETS or not path.strip("/"))
+    if nowhere and scheme != "memory":
+        raise ConfigurationError(f"The store URL {shown} names no bucket, container or folder", key=scheme)
     parts = [part for part in path.split("/") if part]
     if any(part in (".", "..") for part in parts):
         raise ConfigurationError(f"The store URL {shown} has a '.' or '..' part", key=scheme)

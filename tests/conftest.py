@@ -18,7 +18,7 @@ REQUIRE_ALL = os.environ.get("RUNFOLIO_REQUIRE_ALL") == "1"
 
 # Looking for doctests in the one would load all of moto; the rest needs the dependency group `servers`.
 collect_ignore = ["servers/moto_application.py"]
-if not REQUIRE_ALL and any(find_spec(name) is None for name in ("azure", "boto3", "moto")):
+if not REQUIRE_ALL and any(find_spec(name) is None for name in ("azure", "botocore", "moto")):
     collect_ignore_glob = ["servers/*.py"]
 
 PLATFORM = "platform:"

@@ -36,17 +36,17 @@ class AzuriteBlobs:
         """Where clients send their requests, the account included."""
         return f"{self.server.url}/{ACCOUNT}"
 
-    def connection_string(self, *, key: str | None = None, sas: str | None = None, endpoint: str | None = None) -> str:
+    def connection_string(self, *, key: str | None = None, sas: str | None = None, server: str | None = None) -> str:
         """Return what clients are configured with.
 
         Args:
             key: the account key; the right one by default.
             sas: a shared access signature to use instead of a key.
-            endpoint: where requests go, for example to a proxy (with the account); the server itself by default.
+            server: URL of the server where requests go, for example of a proxy; this one's by default.
         """
         right = f"SharedAccessSignature={sas}" if sas is not None else f"AccountKey={key or self.key}"
-        protocol = "DefaultEndpointsProtocol=http"
-        return f"{protocol};AccountName={ACCOUNT};{right};BlobEndpoint={endpoint or self.endpoint}"
+        endpoint = f"{server or self.server.url}/{ACCOUNT}"
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};{right};BlobEndpoint={endpoint}"
 
     @cached_property
     def service(self) -> BlobServiceClient:

@@ -76,6 +76,11 @@ class Reset(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Hang(Fault):
+    """Nothing comes back, and the connection stays open until the client or the proxy closes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CutRequest(Fault):
     """The connection closes after so many bytes of the request's body reached the server."""
 
@@ -221,9 +226,12 @@ class FaultProxy:
         if request.expects_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = body_of(request, from_client)
-        if isinstance(fault, Answer):
+        if isinstance(fault, (Answer, Hang)):
             for _ in body:
                 pass
+            if isinstance(fault, Hang):
+                read_head(from_client)  # until it is closed
+                return False
             client.sendall(fault.message(request.method))
             return True
         server.sendall(request.to_bytes())

@@ -43,12 +43,12 @@ class MotoS3:
 
     @cached_property
     def s3(self) -> Any:
-        """A boto3 client of the administrator."""
+        """A botocore client of the administrator."""
         return aws_client("s3", self.endpoint, self.admin)
 
     @cached_property
     def iam(self) -> Any:
-        """A boto3 client of the administrator for users and policies."""
+        """A botocore client of the administrator for users and policies."""
         return aws_client("iam", self.endpoint, self.admin)
 
     def bucket(self) -> str:

@@ -32,7 +32,7 @@ class RcloneS3:
 
     @cached_property
     def s3(self) -> Any:
-        """A boto3 client."""
+        """A botocore client."""
         return aws_client("s3", self.endpoint, KEY)
 
     def bucket(self) -> str:

@@ -57,7 +57,7 @@ class SeaweedS3:
 
     @cached_property
     def s3(self) -> Any:
-        """A boto3 client of the administrator."""
+        """A botocore client of the administrator."""
         return aws_client("s3", self.endpoint, ADMIN)
 
     def bucket(self) -> str:

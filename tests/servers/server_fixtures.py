@@ -63,7 +63,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoS3]:
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedS3]:
     """S3 by SeaweedFS."""
-    pytest.importorskip("boto3")
+    pytest.importorskip("botocore")
     from seaweed_s3 import seaweed_s3
 
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedS3]:
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneS3]:
     """S3 by rclone, which ignores conditional puts."""
-    pytest.importorskip("boto3")
+    pytest.importorskip("botocore")
     from rclone_s3 import rclone_s3
 
     with ExitStack() as stack:

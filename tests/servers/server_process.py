@@ -121,7 +121,7 @@ def running(
         chosen = free_ports(ports)
         with log.open("wb") as out:
             process = subprocess.Popen(
-                list(command(chosen)),
+                [*_ends_with_this_process(), *command(chosen)],
                 cwd=folder,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -139,6 +139,12 @@ def running(
         finally:
             _end(process)
     raise RuntimeError(f"the server did not come up:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}")
+
+
+def _ends_with_this_process() -> list[str]:
+    """What to put before a command so that it is killed when this process is, and so cannot end it."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -72,11 +72,11 @@ def s3_environment(endpoint: str, key: S3Key) -> dict[str, str]:
 
 
 def aws_client(service: str, endpoint: str, key: S3Key) -> Any:
-    """Return a boto3 client that sends each request once, so that a test sees each answer."""
-    import boto3
+    """Return a botocore client that sends each request once, so that a test sees each answer."""
     from botocore.config import Config
+    from botocore.session import Session
 
-    return boto3.Session().client(
+    return Session().create_client(
         service,
         endpoint_url=endpoint,
         region_name=REGION,

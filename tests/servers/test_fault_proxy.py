@@ -18,6 +18,7 @@ from fault_proxy import (
     CutResponse,
     Fault,
     FaultProxy,
+    Hang,
     LoseRequest,
     LoseResponse,
     Reset,
@@ -178,6 +179,14 @@ def test_an_answer_that_breaks_off(client: http.client.HTTPConnection, proxy: Fa
     with pytest.raises(http.client.IncompleteRead) as caught:
         client.getresponse().read()
     assert caught.value.partial == b"0123"
+
+
+def test_an_answer_that_never_comes(client: http.client.HTTPConnection, proxy: FaultProxy, server: Store) -> None:
+    proxy.next(Hang())
+    client.timeout = 0.2
+    with pytest.raises(TimeoutError):
+        send(client, "PUT", "/a", b"data")
+    assert server.attempts == []
 
 
 def test_a_server_that_is_away(client: http.client.HTTPConnection, proxy: FaultProxy) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from moto_s3 import MotoS3, allow
 from seaweed_s3 import READER, SeaweedS3
-from server_process import RunningServer, listening_addresses
+from server_process import RunningServer, answers, listening_addresses
 from store_access import S3Key, TestStore, aws_client
 
 if TYPE_CHECKING:
@@ -239,8 +241,8 @@ from urllib.parse import urlsplit
 place = urlsplit(sys.argv[1])
 key = f"{place.path[1:]}/from-the-child"
 if place.scheme == "s3":
-    import boto3
-    boto3.client("s3").put_object(Bucket=place.netloc, Key=key, Body=b"x")
+    import botocore.session
+    botocore.session.get_session().create_client("s3").put_object(Bucket=place.netloc, Key=key, Body=b"x")
 else:
     from azure.storage.blob import BlobServiceClient
     service = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
@@ -254,6 +256,25 @@ def test_a_process_reaches_the_store(request: pytest.FixtureRequest, name: str) 
     store: TestStore = request.getfixturevalue(name)
     done = subprocess.run([sys.executable, "-c", PUT_AND_LIST, store.url], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+STARTS_AND_DIES = """
+import os, pathlib, signal, sys
+from server_process import running
+command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
+with running(lambda ports: [*command, str(ports[0])], pathlib.Path()) as server:
+    print(server.ports[0], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="platform: needs setpriv of Linux")
+def test_a_server_does_not_outlive_killed_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", STARTS_AND_DIES], check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    while answers(int(done.stdout)):  # it is on its way out; the time limit of the test is that of this wait
+        pass
 
 
 LIVE = """

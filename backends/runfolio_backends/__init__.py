@@ -18,5 +18,5 @@ def runfolio_register_backends(register: RegisterBackend) -> None:
     register("s3", "runfolio_backends.s3:S3Backend", extra="s3")
     for scheme in ("az", "abfs", "abfss"):
         register(scheme, "runfolio_backends.azure:AzureBackend", extra="azure")
-    register("fsspec+", "runfolio_backends.fsspec_other:OtherBackend")
+    register("fsspec+", "runfolio_backends.fsspec_other:FsspecOtherBackend")
     register("memory", "runfolio_backends.memory:MemoryBackend")

@@ -33,8 +33,8 @@ class AzureBackend(CloudBackend):
     """Blobs in a container, below a prefix. Any number of processes on any number of machines may use it at once.
 
     Args:
-        url: ``az://container/prefix``, ``az://container@account/prefix``, or with the scheme ``abfs`` or ``abfss`` as other
-            tools write it: ``abfss://container@account.dfs.core.windows.net/prefix``.
+        url: ``az://container/prefix``, ``az://container@account/prefix``, or with the scheme ``abfs`` or ``abfss`` as
+            other tools write it: ``abfss://container@account.dfs.core.windows.net/prefix``.
         options: see `runfolio_backends.azure_options.AzureOptions`.
 
     Raises:
@@ -60,7 +60,7 @@ class AzureBackend(CloudBackend):
             f"{found['scheme']}://{place}/{prefix}",
             checked,
             root=f"{prefix}/" if prefix else "",
-            sizes=Sizes(checked.get("part_size", 8 * 1024 * 1024), _MOST_BLOCKS, checked.get("concurrency", 4)),
+            sizes=Sizes(checked.get("part_size", 6 * 1024 * 1024), _MOST_BLOCKS, checked.get("concurrency", 4)),
         )
         self._checked = checked
         self.container = found["container"]
@@ -73,7 +73,7 @@ class AzureBackend(CloudBackend):
             if self.account.kind == "default" and not _CREDENTIALS & theirs.keys():
                 ours["credential"] = DefaultAzureCredential()
             client = client_arguments(self.account, self._checked, self.observe_date)
-            filesystem = FileSystem(client, **merged(ours, theirs), **FRESH)
+            filesystem = FileSystem(client, **{**merged(ours, theirs), **FRESH})
         disown(filesystem)
         names = {"encryption_scope": "encryption_scope", "tier": "standard_blob_tier"}
         chosen: dict[str, Any] = {

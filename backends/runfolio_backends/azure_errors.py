@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 
 _DENIED: Final = Meaning(
     PermissionDeniedError,
-    "These credentials may not do that there: a role such as Storage Blob Data Contributor, or a SAS with the right "
-    "permissions, is needed",
+    "These credentials may not do that there: a role such as Storage Blob Data Contributor, or a SAS that allows it "
+    "and has not expired, is needed",
 )
 _IDENTITY: Final = Meaning(
     PermissionDeniedError,
@@ -82,7 +82,8 @@ _ARCHIVED: Final = Meaning(
 CODES: Final[Mapping[str, Meaning]] = {
     **dict.fromkeys(
         (
-            "AccountIsDisabled", "AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions",
+            "AccountIsDisabled", "AuthorizationFailure", "AuthorizationPermissionMismatch",
+            "InsufficientAccountPermissions",
             "AuthorizationProtocolMismatch", "AuthorizationResourceTypeMismatch", "AuthorizationServiceMismatch",
             "AuthorizationSourceIPMismatch", "KeyBasedAuthenticationNotPermitted", "PublicAccessNotPermitted",
             "UnauthorizedBlobOverwrite", "ContainerDisabled",
@@ -157,21 +158,22 @@ def code_of(error: BaseException) -> str:
 
 
 def meaning_of(error: BaseException) -> Meaning | None:
-    """Return what an exception means, by its class and code, or None if it is none of azure-core, aiohttp or the system."""
+    """Return what an exception means, by its class and code, or None if it is of another kind."""
     if isinstance(error, HttpResponseError):
         known = CODES.get(code_of(error))
         if known is not None:
             return known
-        status = error.status_code
-        if status is None:
-            return look_up(type(error), EXCEPTIONS) or Meaning(StorageError)
-        return _STATUSES.get(status) or by_status(status)
+        if error.status_code is not None:
+            return _STATUSES.get(error.status_code) or by_status(error.status_code)
     inner = getattr(error, "inner_exception", None)
-    if isinstance(inner, (ssl.SSLError, aiohttp.ClientSSLError)):
-        return look_up(type(inner), TRANSPORT)
-    return look_up(type(error), EXCEPTIONS) or (Meaning(StorageError) if isinstance(error, AzureError) else None)
+    below = meaning_of(inner) if isinstance(inner, _BELOW) else None
+    return (
+        below or look_up(type(error), EXCEPTIONS) or (Meaning(StorageError) if isinstance(error, AzureError) else None)
+    )
 
 
+_BELOW: Final = (ssl.SSLError, aiohttp.ClientError, AzureError)
+"""What an exception of azure-core may only wrap: it says more than the wrapper."""
 _STATUSES: Final = {409: _LATER, 412: Meaning(AlreadyExistsError), 501: _UNABLE}
 """Where the code is missing or unknown."""
 
@@ -187,7 +189,7 @@ def translate_errors(request: Request) -> Generator[None]:
         yield
     except RunfolioError:
         raise  # some of ours are OSErrors too
-    except (AzureError, OSError, *TRANSPORT) as error:
+    except (AzureError, aiohttp.ClientError, OSError) as error:
         meaning = meaning_of(error)
         assert meaning is not None
         if meaning.kind is AlreadyExistsError and request.operation != "create":

@@ -16,14 +16,14 @@ class AzureOptions(TypedDict, total=False):
     """Every option of an Azure store. All can be left out."""
 
     account: str
-    """Name of the storage account. By default the one in the URL, else that of ``AZURE_STORAGE_CONNECTION_STRING``, else
-    ``AZURE_STORAGE_ACCOUNT_NAME`` or ``AZURE_STORAGE_ACCOUNT``."""
+    """Name of the storage account. By default the one in the URL, else that of ``AZURE_STORAGE_CONNECTION_STRING``,
+    else ``AZURE_STORAGE_ACCOUNT_NAME`` or ``AZURE_STORAGE_ACCOUNT``."""
     endpoint: str
     """URL of the account, for anything but the public cloud: ``https://name.blob.core.chinacloudapi.cn``, or
     ``http://127.0.0.1:10000/devstoreaccount1`` for Azurite."""
     credential: Literal["auto", "default", "key", "sas", "connection_string", "anonymous"]
-    """Where the credential comes from. ``auto`` takes the first that is there of a connection string, an account key and a
-    SAS, each given by code or the environment, and else ``default``: `azure.identity.DefaultAzureCredential` (managed
+    """Where the credential comes from. ``auto`` takes the first there is of a connection string, an account key and
+    a SAS, each by code or the environment, and else ``default``: `azure.identity.DefaultAzureCredential` (managed
     identity, workload identity, ``az login``, ...). By default ``auto``."""
     encryption_scope: str
     """Encryption scope for new blobs. By default that of the container."""
@@ -40,9 +40,9 @@ class AzureOptions(TypedDict, total=False):
     concurrency: int
     """Blocks of one file that are on the way at the same time. By default 4."""
     part_size: int
-    """Bytes in a block of a large file. By default 8 MiB. Memory: about `concurrency` times this."""
+    """Bytes in a block of a large file. By default 6 MiB. Memory: about `concurrency` times this."""
     single_writer: bool
-    """Accept a service without create-if-absent: `create` looks first, then puts. Set by the setting of the same name."""
+    """Accept a service without create-if-absent: `create` looks first, then puts. The setting of this name sets it."""
     account_key: str
     """Key of the account. From code only: in a file it is refused."""
     sas_token: str

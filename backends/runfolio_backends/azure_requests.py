@@ -44,7 +44,7 @@ _ROOM: Final = 100
 """A page holds at least so many: marks of folders may be among them."""
 
 
-class Transport(AioHttpTransport):
+class Transport(AioHttpTransport):  # type: ignore[misc]  # its module loads it on use, without a type
     """The transport of the SDK, sending large bodies piece by piece: aiohttp warns of those that block its loop."""
 
     async def send(self, request: Any, **config: Any) -> Any:  # noqa: D102 (docstring inherited)
@@ -67,7 +67,7 @@ class FileSystem(AzureBlobFileSystem):  # type: ignore[misc]  # adlfs is not typ
 
     def do_connect(self) -> None:
         """Make the client. adlfs calls this when it has found out which credential to use."""
-        arguments = {"credential": self.credential, **self._client_arguments}
+        arguments: dict[str, Any] = {"credential": self.credential, **self._client_arguments}
         self.service_client = BlobServiceClient(**arguments, transport=Transport(**self._client_arguments))
 
 
@@ -109,11 +109,11 @@ class AzureRequests(Requests):
             start, etag = max(0, found.size + start), found.etag
             if start >= found.size:
                 return b""
-        chosen = dict[str, Any]()
+        chosen: dict[str, Any] = {}
         if start is not None or end is not None:
-            chosen = {"offset": start or 0, "length": None if end is None else end - (start or 0)}
+            chosen.update(offset=start or 0, length=None if end is None else end - (start or 0))
         if etag:
-            chosen |= {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            chosen.update(etag=etag, match_condition=MatchConditions.IfNotModified)
         try:
             stream = await self._blob(path).download_blob(**chosen)
             if _is_folder(stream.properties):
@@ -139,7 +139,7 @@ class AzureRequests(Requests):
         except StopAsyncIteration:
             return Page([], None)
         objects = [ObjectInfo(one.name, one.size or 0, one.last_modified) async for one in page if not _is_folder(one)]
-        return Page(objects, pages.continuation_token or None)
+        return Page(objects, getattr(pages, "continuation_token", None) or None)
 
     async def stat(self, path: str) -> Remote:  # noqa: D102 (docstring inherited)
         found = await self._blob(path).get_blob_properties()
@@ -169,10 +169,10 @@ class AzureRequests(Requests):
         await self._blob(path).stage_block(name, data, length=len(data), **scope)
         return name
 
-    async def complete(self, path: str, upload: str, parts: list[Any]) -> None:  # noqa: D102 (docstring inherited)
+    async def complete(self, path: str, upload: str, parts: list[Any]) -> None:  # noqa: ARG002, D102 (inherited)
         await self._blob(path).commit_block_list([BlobBlock(block_id=name) for name in parts], **self._blob_arguments)
 
-    async def abort(self, path: str, upload: str) -> None:  # noqa: ARG002 (nothing is to be done)
+    async def abort(self, path: str, upload: str) -> None:
         """Do nothing: the service forgets blocks that were not committed, after a week."""
 
     async def copy(self, container: str, source: str, path: str) -> bool:
@@ -184,7 +184,8 @@ class AzureRequests(Requests):
         if self._account.kind == "key":
             url = f"{url}?{self._read_signature(container, source)}"
         elif self._account.kind == "default":
-            token = await self._filesystem.credential.get_token("https://storage.azure.com/.default")
+            credential: Any = self._filesystem.credential
+            token = await credential.get_token("https://storage.azure.com/.default")
             chosen["source_authorization"] = f"Bearer {token.token}"
         try:
             await self._blob(path).start_copy_from_url(url, requires_sync=True, **chosen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import threading
 import time
 from abc import abstractmethod
@@ -15,13 +16,14 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fsspec.asyn import get_loop, iothread
 
 from runfolio.backend import ObjectInfo, Progress
-from runfolio.errors import AlreadyExistsError, NotFoundError
+from runfolio.errors import AlreadyExistsError, NotFoundError, StorageError, TransientStorageError
 from runfolio_backends.cloud_errors import Request
 from runfolio_backends.cloud_transfers import Downloads, Sizes, Transfer
 from runfolio_backends.fsspec_adapter import FsspecBackend
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from runfolio_backends.cloud_requests import Requests
 
 _T = TypeVar("_T")
+_by_key = attrgetter("key")
 _PAGE: Final = 1000
 _LONGEST_CLOSE: Final = 2.0
 
@@ -49,6 +52,7 @@ class CloudBackend(FsspecBackend):
         self.root = root
         self._sizes = sizes
         self._clock: tuple[datetime, float] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._downloads = Downloads()
 
     @abstractmethod
@@ -106,19 +110,27 @@ class CloudBackend(FsspecBackend):
     ) -> Iterator[ObjectInfo]:
         left, more = limit, None
         after = self.root + start_after if start_after else ""
+        last, ordered = "", True
         while left is None or left > 0:
-            with self._asking("list", prefix):
-                page = self._run(self._requests.page(self.root + prefix, after, min(left or _PAGE, _PAGE), more))
-            for found in page.objects:
-                # A service that knows no start-after begins too early. A key that ends with "/" is no object of ours but
-                # the mark of a folder, as consoles and hierarchical accounts make them.
+            try:
+                with self._asking("list", prefix):
+                    page = self._run(self._requests.page(self.root + prefix, after, min(left or _PAGE, _PAGE), more))
+            except TransientStorageError as error:
+                if ordered:
+                    raise
+                # Whoever sends it again would go on after the last key, and miss those that come out of their order.
+                raise StorageError(str(error), backend=self.name, key=prefix, operation="list") from error.__cause__
+            # Services that keep real folders list one after the other, whatever the bytes of the keys say.
+            for found in sorted(page.objects, key=_by_key):
+                ordered, last = ordered and found.key > last, found.key
+                # A service that knows no start-after begins too early. A key that ends with "/" is no object of ours
+                # but the mark of a folder, as consoles and hierarchical accounts make them.
                 if found.key <= after or found.key.endswith("/"):
                     continue
-                yield ObjectInfo(found.key[len(self.root) :], found.size, found.modified)
-                if left is not None:
-                    left -= 1
-                    if left == 0:
-                        return
+                yield self._info(found.key, found.size, found.modified)
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
             more = page.more
             if more is None:
                 return
@@ -126,7 +138,12 @@ class CloudBackend(FsspecBackend):
     def stat(self, key: str) -> ObjectInfo:  # noqa: D102 (docstring inherited)
         with self._asking("stat", key):
             found = self._run(self._requests.stat(self.root + key))
-        return ObjectInfo(key, found.size, found.modified)
+        return self._info(self.root + key, found.size, found.modified)
+
+    def _info(self, path: str, size: int, modified: datetime | None) -> ObjectInfo:
+        # Whole seconds: a listing may tell finer than a look at one object does.
+        moment = None if modified is None else modified.astimezone(UTC).replace(microsecond=0)
+        return ObjectInfo(path[len(self.root) :], size, moment)
 
     def delete(self, keys: Iterable[str]) -> None:  # noqa: D102 (docstring inherited)
         chosen = list(dict.fromkeys(keys))
@@ -138,17 +155,17 @@ class CloudBackend(FsspecBackend):
     def put_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Store a file: a large one in parts, several at a time, each sent again on its own when it fails.
 
-        Memory: about `concurrency` times `part_size`. When a part fails for good the upload is aborted, so nothing is left
-        that costs money; of a process that was killed, parts stay until a lifecycle rule of the bucket removes them.
+        Memory: about `concurrency` times `part_size`. When a part fails for good the upload is aborted: nothing
+        is left that costs money. Of a process that was killed, parts stay until a lifecycle rule removes them.
         """
         self._run(self._transfer("put", key, progress).upload(Path(path)))
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
         """Write an object into a file, in ranges, several at a time, each asked for again on its own when it fails.
 
-        Memory: about `concurrency` times `part_size`. A call that failed is continued by the next one of this backend for
-        the same key and file, if the object is still the same one and nobody touched the file: only the ranges that are
-        missing are fetched, and `progress` counts only these. Another process starts anew.
+        Memory: about `concurrency` times `part_size`. A failed call is continued by the next one of this backend
+        for the same key and file, if the object is still the same one and nobody touched the file: only the ranges that
+        are missing are fetched, and `progress` counts only these. Another process starts anew.
         """
         self._run(self._downloads.download(self._transfer("get", key, progress), Path(path)))
 
@@ -158,6 +175,9 @@ class CloudBackend(FsspecBackend):
         return None if clock is None else clock[0] + timedelta(seconds=time.monotonic() - clock[1])
 
     def after_fork(self) -> None:  # noqa: D102 (docstring inherited)
+        if self._loop is not None:
+            _abandon(self._loop)
+            self._loop = None
         super().after_fork()
         self._downloads = Downloads()
 
@@ -177,9 +197,21 @@ class CloudBackend(FsspecBackend):
         return self._translate(Request(self.name, operation, key, self._url))
 
     def _run(self, request: Coroutine[Any, Any, _T]) -> _T:
-        future = asyncio.run_coroutine_threadsafe(request, get_loop())
+        self._loop = get_loop()
+        future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the event loop of a parent harmless in its forked child, where no thread runs it.
+
+    When the parent's connections are collected in the child, they take themselves from the loop's list of sockets. On
+    Linux the two processes share that list (epoll), and the parent would never hear of an answer again.
+    """
+    loop.set_exception_handler(lambda loop, context: None)  # noqa: ARG005 (nobody closed them here: that is right)
+    if isinstance(getattr(loop, "_selector", None), selectors.BaseSelector):
+        loop._selector = selectors.SelectSelector()  # type: ignore[attr-defined]  # noqa: SLF001 (no other way)

@@ -99,7 +99,7 @@ def our_error(error: BaseException, meaning: Meaning, request: Request, code: st
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return what an error of ours names as its cause: the exception itself, or, if its text holds a secret, one without."""
+    """Return what an error of ours names as its cause: the exception, or one without the secret that its text holds."""
     said = str(error)
     shown = redact_text(said)
     return error if shown == said else StorageError(f"{type(error).__name__}: {shown}")

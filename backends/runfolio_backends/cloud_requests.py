@@ -1,4 +1,4 @@
-"""The requests that object storage is made of, as the S3 and Azure backends send them: the seam below `CloudBackend`."""
+"""The requests that object storage is made of, as S3 and Azure take them: the seam below `CloudBackend`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Requests(ABC):
 
     @abstractmethod
     async def page(self, prefix: str, start_after: str, limit: int, more: str | None) -> Page:
-        """Return a page of a listing, from `start_after` onwards or, where the service knows no such thing, from the start."""
+        """Return a page of a listing, after `start_after` or, where the service cannot begin there, from the start."""
 
     @abstractmethod
     async def stat(self, path: str) -> Remote:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from runfolio.errors import StorageError, TransientStorageError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Progress
     from runfolio_backends.cloud_errors import Request
     from runfolio_backends.cloud_requests import Remote, Requests
+from runfolio_backends.fsspec_adapter import size_of, unreadable
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -89,19 +92,23 @@ class Transfer:
         Raises:
             StorageError: it cannot be read, it changed meanwhile, or the storage failed.
         """
+        with _Disk() as disk:
+            size = await disk.do(size_of, source)
+            ranges = self.sizes.cut(size)
+            if len(ranges) <= 1:
+                data = await disk.do(_read, source, 0, size)
+                await self.patiently(lambda: self.requests.put(self.path, data))
+                self.tell(size)
+            else:
+                await self._upload_parts(source, ranges, disk)
+
+    async def _upload_parts(self, source: Path, ranges: list[tuple[int, int]], disk: _Disk) -> None:
         requests, path = self.requests, self.path
-        size = await asyncio.to_thread(_size_of, source)
-        ranges = self.sizes.cut(size)
-        if len(ranges) <= 1:
-            data = await asyncio.to_thread(_read, source, 0, size)
-            await self.patiently(lambda: requests.put(path, data))
-            self.tell(size)
-            return
         upload = await self.patiently(lambda: requests.begin(path))
 
         async def send(number: int) -> Any:
             start, end = ranges[number]
-            data = await asyncio.to_thread(_read, source, start, end)
+            data = await disk.do(_read, source, start, end)
             sent = await self.patiently(lambda: requests.part(path, upload, number + 1, data))
             self.tell(end - start)
             return sent
@@ -146,29 +153,49 @@ class Downloads:
         requests, path = transfer.requests, transfer.path
         remote = await transfer.patiently(lambda: requests.stat(path))
         ranges = transfer.sizes.cut(remote.size)
-        known = self._unfinished.pop((path, target), None)
-        if known is None or known.remote != remote or known.touched != await asyncio.to_thread(_mark_of, target):
-            await asyncio.to_thread(_truncate, target, remote.size)
-            known = _Unfinished(remote, (0, 0))
-        done = known.done
+        with _Disk() as disk:
+            known = self._unfinished.pop((path, target), None)
+            if known is None or known.remote != remote or known.touched != await disk.do(_mark_of, target):
+                await disk.do(_truncate, target, remote.size)
+                known = _Unfinished(remote, (0, 0))
+            done = known.done
 
-        async def fetch(number: int) -> None:
-            start, end = ranges[number]
-            data = await transfer.patiently(lambda: requests.get(path, start, end, remote.etag))
-            if len(data) != end - start:
-                raise TransientStorageError(f"{path} came back shorter than it is", key=path, operation="get")
-            await asyncio.to_thread(_write, target, start, data)
-            done.add(number)
-            transfer.tell(end - start)
+            async def fetch(number: int) -> None:
+                start, end = ranges[number]
+                data = await transfer.patiently(lambda: requests.get(path, start, end, remote.etag))
+                if len(data) != end - start:
+                    raise TransientStorageError(f"{path} came back shorter than it is", key=path, operation="get")
+                await disk.do(_write, target, start, data)
+                done.add(number)
+                transfer.tell(end - start)
 
-        try:
-            await several([at for at in range(len(ranges)) if at not in done], fetch, transfer.sizes.concurrency)
-        except BaseException:
-            known.touched = _mark_of(target)
-            self._unfinished[path, target] = known
-            if len(self._unfinished) > _REMEMBERED:
-                del self._unfinished[next(iter(self._unfinished))]
-            raise
+            try:
+                missing = [number for number in range(len(ranges)) if number not in done]
+                await several(missing, fetch, transfer.sizes.concurrency)
+            except BaseException:
+                known.touched = await disk.do(_mark_of, target)
+                self._unfinished[path, target] = known
+                if len(self._unfinished) > _REMEMBERED:
+                    del self._unfinished[next(iter(self._unfinished))]
+                raise
+
+
+class _Disk:
+    """One thread that reads and writes the file of a transfer.
+
+    With several, the allocator keeps the memory of a part for each of them.
+    """
+
+    def __enter__(self) -> Self:
+        self._thread = ThreadPoolExecutor(1, "runfolio-file")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown(wait=False)
+
+    async def do(self, work: Callable[..., _T], *arguments: object) -> _T:
+        """Do something with the file, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
 
 
 async def several(numbers: Iterable[int], work: Callable[[int], Awaitable[_T]], concurrency: int) -> list[_T]:
@@ -190,27 +217,16 @@ async def several(numbers: Iterable[int], work: Callable[[int], Awaitable[_T]], 
     return [results[number] for number in sorted(results)]
 
 
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 def _read(path: Path, start: int, end: int) -> bytes:
     try:
         with path.open("rb") as source:
             source.seek(start)
             data = source.read(end - start)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if len(data) != end - start:
         raise StorageError(f"The local file {path} became shorter while it was sent", key=str(path), operation="put")
     return data
-
-
-def _unreadable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"The local file {path} cannot be read: {error.strerror}", key=str(path), operation="put")
 
 
 def _truncate(path: Path, size: int) -> None:

@@ -1,7 +1,6 @@
 """The one adapter of fsspec file systems: what the backends of S3, of Azure and of any other scheme have in common.
 
-It holds the file system, lets it go before a fork, finds out by trying whether `create` is exclusive, and turns keys into
-paths below the root of the store.
+It holds the file system from the first request on, and lets it go at `close` and in a forked child.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ import threading
 import weakref
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
-from runfolio.backend import Backend, Capabilities
-from runfolio.errors import AlreadyExistsError, StorageError
-from runfolio.ids import new_token
+from fsspec.asyn import iothread, reset_lock
 
-FRESH: Final = {"skip_instance_cache": True, "use_listings_cache": False}
+from runfolio.backend import Backend, Capabilities
+from runfolio.errors import StorageError
+
+FRESH: Final[Mapping[str, Any]] = {"skip_instance_cache": True, "use_listings_cache": False}
 """For every file system: its own instance, and no listing from memory, since other processes write too."""
 
 
@@ -40,8 +40,6 @@ class FsspecBackend(Backend):
         self._connecting = threading.Lock()
         self._connection: Any = None
         self._closing: weakref.finalize[Any, Any] | None = None
-        self._trying = threading.RLock()
-        self._exclusive: bool | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self._url, self._options)
@@ -74,36 +72,8 @@ class FsspecBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this place was seen to do. Asking for the first time tries it, below ``check/``.
-
-        Raises:
-            StorageError: it could not be tried.
-        """
-        return Capabilities(conditional_create=not self.single_writer and self._creates_exclusively())
-
-    def _creates_exclusively(self) -> bool:
-        with self._trying:
-            if self._exclusive is None:
-                self._exclusive = self._try_creating()
-            return self._exclusive
-
-    def _try_creating(self) -> bool:
-        """Create the same keys twice: some services take the condition and ignore it."""
-        tried = {f"check/{new_token()}": body for body in (b"", b"first")}
-        try:
-            for key, body in tried.items():
-                self.create(key, body)
-                try:
-                    self.create(key, b"second")
-                except AlreadyExistsError:
-                    continue
-                return False
-            return True
-        except UnableError:
-            return False
-        finally:
-            with suppress(StorageError):  # without the right to delete, a few bytes stay below check/
-                self.delete(tried)
+        """Everything, unless the caller promised to write alone and `create` looks first."""
+        return Capabilities(conditional_create=not self.single_writer)
 
     def close(self) -> None:  # noqa: D102 (docstring inherited)
         with self._connecting:
@@ -114,16 +84,18 @@ class FsspecBackend(Backend):
     def after_fork(self) -> None:
         """Drop the file system unclosed: its connections and its thread belong to the parent."""
         self._connecting = threading.Lock()
-        self._trying = threading.RLock()
         self._connection = None
         if self._closing is not None:
             self._closing.detach()
+        thread = iothread[0]
+        if thread is not None and not thread.is_alive():
+            reset_lock()  # older releases of fsspec do not know that they were forked
 
 
 def disown(filesystem: object) -> None:
     """Take back what a file system has registered to be done when it is collected, or when the process exits.
 
-    s3fs and adlfs close their connections then, on a thread that a forked child does not have: it would hang at its end.
+    s3fs and adlfs close their connections then, on a thread that a forked child does not have: it would hang.
     """
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):
         alive = finalizer.peek()
@@ -133,3 +105,20 @@ def disown(filesystem: object) -> None:
 
 def _restore(kind: type[FsspecBackend], url: str, options: Mapping[str, Any]) -> FsspecBackend:
     return kind(url, **options)
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a local file that is about to be stored.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """Return the error for a local file that cannot be read."""
+    return StorageError(f"The local file {path} cannot be read: {error.strerror}", key=str(path), operation="put")

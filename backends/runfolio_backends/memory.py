@@ -42,6 +42,7 @@ class MemoryBackend(Backend):
     Args:
         url: ``memory://name``, or the bare name.
         clock: tells the time of modification, in seconds since the epoch.
+        single_writer: taken, and of no effect: creating is exclusive here anyway.
 
     Raises:
         ConfigurationError: the URL has no name.
@@ -49,7 +50,10 @@ class MemoryBackend(Backend):
 
     name = "memory"
 
-    def __init__(self, url: str = "memory://default", *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str = "memory://default", *, clock: Callable[[], float] = time.time, single_writer: bool = False
+    ) -> None:
+        del single_writer
         self._name = url.removeprefix(_SCHEME).strip("/")
         if not self._name or "://" in self._name:
             raise ConfigurationError(

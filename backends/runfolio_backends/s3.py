@@ -59,7 +59,7 @@ class S3Backend(CloudBackend):
             f"s3://{found['bucket']}/{prefix}",
             checked,
             root=f"{prefix}/" if prefix else "",
-            sizes=Sizes(checked.get("part_size", 8 * 1024 * 1024), _MOST_PARTS, checked.get("concurrency", 4)),
+            sizes=Sizes(checked.get("part_size", 6 * 1024 * 1024), _MOST_PARTS, checked.get("concurrency", 4)),
         )
         self._checked = checked
         self.bucket = found["bucket"]
@@ -70,9 +70,13 @@ class S3Backend(CloudBackend):
             elsewhere = (*map(os.environ.get, _ENDPOINTS), session.get_scoped_config().get("endpoint_url"))
         own = "endpoint" in self._checked or any(elsewhere)
         known = [name for name in Config.OPTION_DEFAULTS if f"AWS_{name.upper()}" not in os.environ]
-        arguments = {"session": session, **filesystem_arguments(self._checked, own_endpoint=own, known=known)}
+        arguments: dict[str, Any] = {
+            "session": session,
+            **filesystem_arguments(self._checked, own_endpoint=own, known=known),
+            **FRESH,
+        }
         return S3Requests(
-            s3fs.S3FileSystem(**arguments, **FRESH),
+            s3fs.S3FileSystem(**arguments),
             self.bucket,
             self._url,
             arguments={"RequestPayer": "requester"} if self._checked.get("requester_pays") else {},

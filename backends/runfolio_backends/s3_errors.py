@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import aiohttp
 import botocore.exceptions
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.discovery import EndpointDiscoveryException
+from botocore.exceptions import BotoCoreError, ClientError
 
 from runfolio.errors import (
     AlreadyExistsError,
@@ -93,7 +95,8 @@ CODES: Final[Mapping[str, Meaning]] = {
         _LATER,
     ),
     **dict.fromkeys(
-        ("IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "InvalidPart", "InvalidPartOrder"),
+        ("IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "InvalidPart",
+         "InvalidPartOrder"),
         _DAMAGED,
     ),
     **dict.fromkeys(
@@ -176,6 +179,7 @@ EXCEPTIONS: Final[Mapping[type[BaseException], Meaning]] = {
         "UnsupportedServiceProtocolsError MissingDependencyException MD5UnavailableError",
         _CONFIGURED,
     ),
+    EndpointDiscoveryException: _CONFIGURED,
     **_named(
         "MissingParametersError ValidationError ParamValidationError PaginationError OperationNotPageableError "
         "UnseekableStreamError WaiterError WaiterConfigError InvalidExpressionError UnknownClientMethodError "
@@ -197,7 +201,7 @@ def status_of(error: ClientError) -> int:
 
 
 def meaning_of(error: BaseException) -> Meaning | None:
-    """Return what an exception means, by its class and code, or None if it is none of botocore, aiohttp or the system."""
+    """Return what an exception means, by its class and code, or None if it is of another kind."""
     if isinstance(error, ClientError):
         status = status_of(error)
         known = CODES.get(code_of(error)) or CODES.get(str(status))
@@ -216,7 +220,7 @@ def translate_errors(request: Request) -> Generator[None]:
         yield
     except RunfolioError:
         raise  # some of ours are OSErrors too
-    except (ClientError, BotoCoreError, HTTPClientError, OSError, TimeoutError, *TRANSPORT) as error:
+    except (ClientError, BotoCoreError, aiohttp.ClientError, OSError) as error:
         meaning = meaning_of(error)
         assert meaning is not None
         if meaning.kind is AlreadyExistsError and request.operation != "create":

@@ -48,9 +48,9 @@ class S3Options(TypedDict, total=False):
     concurrency: int
     """Parts of one file that are on the way at the same time. By default 4."""
     part_size: int
-    """Bytes in a part of a large file; at least 5 MiB. By default 8 MiB. Memory: about `concurrency` times this."""
+    """Bytes in a part of a large file; at least 5 MiB. By default 6 MiB. Memory: about `concurrency` times this."""
     single_writer: bool
-    """Accept a service without create-if-absent: `create` looks first, then puts. Set by the setting of the same name."""
+    """Accept a service without create-if-absent: `create` looks first, then puts. The setting of this name sets it."""
     key: str
     """Access key id. From code only: in a file it is refused."""
     secret: str
@@ -137,4 +137,4 @@ def filesystem_arguments(options: S3Options, *, own_endpoint: bool, known: Colle
 def object_arguments(options: S3Options) -> dict[str, str]:
     """Return what is said of each new object: encryption and storage class."""
     names = {"sse": "ServerSideEncryption", "kms_key": "SSEKMSKeyId", "storage_class": "StorageClass"}
-    return {theirs: options[ours] for ours, theirs in names.items() if ours in options}  # type: ignore[literal-required]
+    return {names[ours]: str(value) for ours, value in options.items() if ours in names}

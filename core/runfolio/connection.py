@@ -27,7 +27,7 @@ class Connection:
         plugins: where backends come from.
         options: handed to the backend.
         read_only: refuse every write before it is sent.
-        single_writer: accept a store without create-if-absent.
+        single_writer: accept a store without create-if-absent. The backend is told as well.
         cache: folder for what may be kept between processes, or None.
     """
 
@@ -87,12 +87,15 @@ class Connection:
 
         scheme = urlsplit(self._address).scheme or "file"
         known = self.plugins.registry("runfolio_register_backends")
-        if scheme not in known:
+        family, plus, _ = scheme.partition("+")
+        found = known.get(scheme) or known.get(f"{family}{plus}" if plus else scheme)
+        if found is None:
             raise ConfigurationError(
                 f"No backend knows the scheme {scheme!r} of {self._address!r}: known are {', '.join(sorted(known))}",
                 key=self._address,
             )
-        backend: Backend = known[scheme].load()(self._address, **self._options)
+        options = {**self._options, **({"single_writer": True} if self._single_writer else {})}
+        backend: Backend = found.load()(self._address, **options)
         return CountedBackend(backend)
 
     def open(self, *, create: bool = False) -> StoreInfo:

@@ -36,8 +36,10 @@ class RegisterBackend(Protocol):
         """Announce a backend.
 
         Args:
-            scheme: the URL scheme, for example ``"s3"``.
+            scheme: the URL scheme, for example ``"s3"``. One that ends with ``+`` stands for all that begin with it.
             target: ``"package.module:Class"``. It is imported when a store of this scheme is first opened, not before.
+                It is called with the URL and the options of the store, and with ``single_writer=True`` where the user
+                has promised that one process at a time writes.
             extra: what to install when that import fails, for example ``"s3"`` for ``pip install 'runfolio[s3]'``.
         """
 

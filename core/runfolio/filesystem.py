@@ -7,11 +7,13 @@ file gets its own name.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -29,13 +31,15 @@ class TargetFolder:
 
     Args:
         root: the folder; created when it does not exist. It may itself be reached through links: the caller chose it.
+        validate: checks each path; by default those that every system can have pass.
 
     Raises:
         StorageError: the folder cannot be created, or is a file.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, validate: Callable[[str], object] = validate_path) -> None:
         self.root = Path(root).absolute()
+        self._validate = validate
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -47,7 +51,7 @@ class TargetFolder:
         Raises:
             InvalidKeyError: the path is not allowed, or leads through a symbolic link or a file.
         """
-        validate_path(path)
+        self._validate(path)
         at = self.root
         parts = path.split("/")
         for part in parts[:-1]:
@@ -80,7 +84,15 @@ class TargetFolder:
     def publish(self, temporary: Path, path: str) -> Path:
         """Give a complete file its own name, replacing a file (or a link, never its target) of that name."""
         final = self.place(path)
-        temporary.replace(final)
+        try:
+            temporary.replace(final)
+        except OSError as error:
+            if error.errno != errno.EXDEV or temporary.is_symlink():
+                raise
+            with self.writing(path) as out, temporary.open("rb") as source:  # a mounted folder below ours
+                shutil.copyfileobj(source, out)
+            final.chmod(stat.S_IMODE(temporary.stat().st_mode))
+            temporary.unlink()
         return final
 
     @contextmanager
@@ -95,6 +107,60 @@ class TargetFolder:
             temporary.replace(final)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def write(self, path: str, chunks: Iterable[bytes], *, executable: bool, staged: Path) -> None:
+        """Write a file with the permissions of a new one; it appears under its name when it is complete.
+
+        Args:
+            path: where.
+            chunks: its contents, in pieces.
+            executable: whether it may be executed.
+            staged: where it lies until then, on the same file system.
+        """
+        staged.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(staged, flags, 0o777 if executable else 0o666), "wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+        self.publish(staged, path)
+
+    def write_link(self, path: str, text: bytes, *, staged: Path) -> None:
+        """Make a symbolic link, in place of a file or link of its name. Where it leads is not looked at."""
+        staged.unlink(missing_ok=True)
+        staged.symlink_to(os.fsdecode(text))
+        self.publish(staged, path)
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder, and those above it."""
+        self._make_folder(self.place(f"{path}/x").parent, path)
+
+    def existing(self, path: str) -> Path | None:
+        """Return where `path` lies; None when it is not there, or only through a symbolic link."""
+        self._validate(path)
+        at = self.root
+        for part in path.split("/")[:-1]:
+            at = at / part
+            try:
+                if not stat.S_ISDIR(at.lstat().st_mode):
+                    return None
+            except OSError:
+                return None
+        final = self.root / path
+        return final if os.path.lexists(final) else None
+
+    def remove(self, path: str) -> bool:
+        """Remove a file, a link (never its target) or an empty folder. False when a folder is not empty."""
+        final = self.existing(path)
+        if final is None:
+            return True
+        if final.is_dir() and not final.is_symlink():
+            try:
+                final.rmdir()
+            except OSError:
+                return False
+        else:
+            final.unlink(missing_ok=True)
+        return True
 
 
 def hash_file(path: Path) -> tuple[str, int]:

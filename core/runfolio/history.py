@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from runfolio.copying import CopyProgress, CopyReport
     from runfolio.maintenance import UpkeepReport
     from runfolio.recording.spooled import SyncReport
+    from runfolio.restoring import RestoreReport
+    from runfolio.snapshot import ProjectFiles
+    from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store_check import CheckReport
 
 _log: Final = logging.getLogger(__name__)
@@ -174,6 +177,7 @@ class History:
         target: str = "local",
         properties: Mapping[str, Any] | None = None,
         writer: str = "main",
+        snapshot: Snapshot | None = None,
     ) -> ActiveRun:
         """Start a run in this store.
 
@@ -191,6 +195,8 @@ class History:
             target: where it executes.
             properties: facts about its surroundings, beside those that are collected.
             writer: the name of this process as a writer.
+            snapshot: the source of the project, from `take_snapshot`. It is stored in the background, and kept here
+                until it is in the store.
 
         Raises:
             InvalidNameError: a name is not allowed.
@@ -212,8 +218,27 @@ class History:
             target=target,
             properties=properties or {},
             writer=writer,
+            snapshot=snapshot,
         )
         return begin(self, birth, system_metrics=system_metrics)
+
+    def take_snapshot(
+        self, files: ProjectFiles | None = None, *, mode: Literal["full", "git"] | None = None
+    ) -> Snapshot:
+        """Take a snapshot of the project as it is now, to start a run with. Asks nothing of the store.
+
+        Args:
+            files: what the project consists of, where that was looked up already.
+            mode: ``full``: all files of the project; ``git``: those that Git tracks. By default as configured.
+
+        Raises:
+            ConfigurationError: the files are too large together (the message names the largest), or snapshots are
+                switched off.
+            OSError: there is no room for it on this machine.
+        """
+        from runfolio.recording.snapshots import take  # noqa: PLC0415 (loaded on use)
+
+        return take(self, files, mode)
 
     def attach(self, run_id: str, writer: str = "writer") -> ActiveRun:
         """Write to an existing run as an additional writer. See `runfolio.attach`."""
@@ -423,6 +448,25 @@ class History:
         from runfolio.sql.running import run_sql  # noqa: PLC0415 (loaded on use)
 
         return run_sql(query, self.runs(project, where=where, archived=None), self._reader)
+
+    # Source
+
+    def undo_restore(self, *, dry_run: bool = False) -> RestoreReport:
+        """Bring the project of the current folder back to what it was before the last restore, byte for byte.
+
+        Only what that restore was about is touched. An undo is undone by another.
+
+        Args:
+            dry_run: only say what would be done.
+
+        Raises:
+            NotFoundError: nothing was restored here.
+            RunStateError: another process restores here, or the project is changed meanwhile.
+        """
+        from runfolio.restoring import plan_undo  # noqa: PLC0415 (loaded on use)
+
+        with plan_undo(self) as plan:
+            return plan.report if dry_run else plan.apply()
 
     # Upkeep
 

@@ -9,7 +9,7 @@ name, and the run goes on. Hooks that decide or veto let their exceptions throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pluggy
@@ -156,6 +156,15 @@ def runfolio_render_artifact(artifact: Artifact) -> Preview | None:
 
     When: someone looks at an artifact. Thread: any. Return: a `runfolio.preview.Preview`, or None to decline; the
     first answer counts. May raise: yes, it is shown in place of the preview.
+    """
+
+
+@hookspec(firstresult=True)
+def runfolio_rerun(run: Run, arguments: Sequence[str] | None) -> str | None:
+    """Run the source of a run again, to its end.
+
+    When: at `Run.rerun`. Thread: the caller's. `arguments` replace those of the run; None keeps them. Return: the id of
+    the new run, or None to decline; the first answer counts. May raise: yes, it reaches the caller.
     """
 
 

@@ -26,6 +26,11 @@ VIEWS: Final = "views/"
 CHECK: Final = "check/"
 SUFFIX: Final = ".json"
 _ARTIFACTS: Final = ("outputs/", "logs/")
+PACK: Final = ".pack"
+PACK_INDEX: Final = ".idx"
+LARGEST_SOURCE: Final = 256 * 1024**2
+"""Bytes of a source record; a foreign one with more is refused."""
+_PACK: Final = re.compile(r"objects/[0-9a-f]{40}(?:\.[A-Za-z0-9]{1,64})?\.pack")
 _WRITER: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]{1,64})\.(?P<token>[0-9a-f]{16})")
 _SEGMENT: Final = re.compile(rf"(?P<writer>{_WRITER.pattern})-(?P<a>[0-9]+)-(?P<b>[0-9]+)\.parquet")
 _COMPACTION: Final = re.compile(rf"{COMPACT}([0-9]{{10,}})\.json")
@@ -93,6 +98,40 @@ def start(run_id: str) -> str:
 def source(run_id: str) -> str:
     """Key of the source snapshot's record."""
     return f"{run_folder(run_id)}source.json"
+
+
+def project_of(run_id: str) -> str:
+    """The project in a run id.
+
+    Raises:
+        InvalidNameError: it is no run id.
+    """
+    return parse_run_id(run_id).project
+
+
+def pack(stem: str) -> str:
+    """Key of a pack of Git objects."""
+    return f"{OBJECTS}{stem}{PACK}"
+
+
+def pack_index(stem: str) -> str:
+    """Key of the index of a pack."""
+    return f"{OBJECTS}{stem}{PACK_INDEX}"
+
+
+def is_pack(key: object) -> bool:
+    """Whether this is the key of a pack, as we name them."""
+    return isinstance(key, str) and _PACK.fullmatch(key) is not None
+
+
+def stem_of(key: str) -> str:
+    """What a pack and its index have in common: the key without folder and suffix."""
+    return key.removeprefix(OBJECTS).removesuffix(PACK).removesuffix(PACK_INDEX)
+
+
+def family_of(stem: str) -> str:
+    """What a pack has in common with those that stand in for it while it is collected as garbage."""
+    return stem.split(".", 1)[0]
 
 
 def attempt(run_id: str, value: int) -> str:

@@ -6,6 +6,7 @@ A manifest may come from somebody else's bucket, so nothing that was read from a
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -26,6 +27,9 @@ MAX_PROJECT_BYTES: Final = 140
 
 LINK_SUFFIX: Final = ".link"
 """What the file in a project that points at an asset is called, after the asset's name."""
+MAX_SOURCE_PATH: Final = 4096
+"""Longest path of a file in a source snapshot, in characters."""
+_NEVER_SOURCE: Final = frozenset({".git", "git~1", ".hg", ".svn", ".runfolio", "runfol~1", "__pycache__"})
 
 _RESERVED: Final = frozenset(
     [
@@ -92,6 +96,47 @@ def _part_problem(part: str) -> str | None:
         return f"the part {part!r} ends with a dot or a space"
     if part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
         return f"the part {part!r} is a reserved name on Windows"
+    return None
+
+
+def validate_source_path(path: str) -> str:
+    """Check the path of a file of a source snapshot and return it unchanged.
+
+    A project may hold names that not every system can have, and gets them back where the system can. Refused is what
+    leads out of the project or into what is no part of it: empty, ``.`` and ``..`` parts, NUL, anything that some
+    system takes for ``.git`` (also ``.GIT``, ``git~1``, ``.git `` and forms with invisible characters), version
+    control's and our own folders, ``outputs`` at the top. On Windows all rules of `validate_path` hold too.
+
+    Args:
+        path: with ``/``; bytes that are no UTF-8 are surrogates, as in `os.fsdecode`.
+
+    Raises:
+        InvalidKeyError: the path is not allowed. The message says which rule it breaks.
+    """
+    problem = _source_problem(path)
+    if problem:
+        raise InvalidKeyError(f"The path {_shown(path)} is not allowed: {problem}", key=path)
+    if os.name == "nt":
+        validate_path(path)
+    return path
+
+
+def _source_problem(path: str) -> str | None:
+    if not path or "\0" in path:
+        return "it is empty or has a NUL"
+    if len(path) > MAX_SOURCE_PATH:
+        return f"it is longer than {MAX_SOURCE_PATH} characters"
+    parts = path.split("/")
+    for part in parts:
+        if part in ("", ".", ".."):
+            return f"it has the part {part!r}"
+        # What HFS+ ignores in names, and what NTFS cuts off or stands for the short form.
+        plain = "".join(letter for letter in part if unicodedata.category(letter) != "Cf").casefold()
+        plain = plain.split(":", 1)[0].rstrip(". ")
+        if plain in _NEVER_SOURCE or any(piece.rstrip(". ") in _NEVER_SOURCE for piece in plain.split("\\")):
+            return f"the part {part!r} is no part of a project"
+    if parts[0] == "outputs":
+        return "outputs is no part of a project"
     return None
 
 

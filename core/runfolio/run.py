@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runfolio.artifacts import Artifact, Artifacts, artifact_of
-from runfolio.errors import RunNotFoundError
+from runfolio.errors import PluginError, RunNotFoundError
 from runfolio.ids import parse_run_id
 from runfolio.params import validate_tag
 from runfolio.series import Series
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from runfolio.asset_versions import AssetVersion
     from runfolio.history import History
     from runfolio.records import Ending, Record
+    from runfolio.restoring import RestoreReport
 
 
 class Run:
@@ -42,6 +44,11 @@ class Run:
     def short_id(self) -> str:
         """The five characters that name the run on a command line."""
         return self._id[-5:]
+
+    @property
+    def store(self) -> str:
+        """The root of the store that it is in, without credentials."""
+        return self._history.url
 
     @property
     def record(self) -> Record:
@@ -215,6 +222,49 @@ class Run:
         """
         self._history._delete(self._id)  # noqa: SLF001
         self._record = None
+
+    def restore(
+        self, to: str | Path | None = None, *, paths: Iterable[str] = (), dry_run: bool = False
+    ) -> RestoreReport:
+        """Make the project of the current folder what it was when this run started, or write that into a new folder.
+
+        The present state is kept first: `History.undo_restore` brings it back. Ignored files, files that snapshots
+        leave out, and Git's branch and index stay as they are. A kill on the way is finished by the next call.
+
+        Args:
+            to: a new or empty folder; None for the project of the current folder.
+            paths: only these files and folders, relative to the project.
+            dry_run: only say what would be done.
+
+        Raises:
+            NotFoundError: the run has no source in the store, or none of the paths.
+            ConfigurationError: the run belongs to another project than the current folder, or `to` is not empty.
+            FormatError: the source is damaged, incomplete, or holds what no snapshot may hold.
+            RunStateError: another process restores there, or the project is changed meanwhile.
+        """
+        from runfolio.restoring import plan_restore, restore_into  # noqa: PLC0415 (loaded on use)
+
+        if to is not None:
+            return restore_into(self, Path(to), paths, dry_run=dry_run)
+        with plan_restore(self, paths) as plan:
+            return plan.report if dry_run else plan.apply()
+
+    def rerun(self, arguments: Sequence[str] | None = None) -> Run:
+        """Run the source of this run again, as it was, and return the new run when it has ended.
+
+        Args:
+            arguments: of the script; by default those of this run.
+
+        Raises:
+            NotFoundError: the run has no source in the store.
+            ConfigurationError: an argument was hidden before it was stored: give `arguments`.
+            PluginError: no plugin runs scripts.
+        """
+        given = None if arguments is None else list(arguments)
+        found = self._history.plugins.hook.runfolio_rerun(run=self, arguments=given)
+        if found is None:
+            raise PluginError("No plugin runs scripts: the plugin 'launch' of Runfolio does, unless it is switched off")
+        return Run(self._history, found)
 
     def _change(self, field: str, value: object) -> None:
         self._history._edit(self._id, field, value)  # noqa: SLF001

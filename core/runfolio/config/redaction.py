@@ -127,6 +127,11 @@ def redact_text(text: str) -> str:
     return _FOLLOWED.sub(_hide_named, text)
 
 
+def holds_secret(text: str) -> bool:
+    """Whether something in a text has the form of a secret, whatever its name: a private key, a token, a signed URL."""
+    return any(pattern.search(text) for pattern in _PATTERNS) or redact_url(text) != text
+
+
 _SHORTEST: Final = 5
 """Shorter texts hold no secret with its name."""
 

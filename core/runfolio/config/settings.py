@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from runfolio.config.stores import StoreProfile
 
 Mode: TypeAlias = Literal["online", "offline", "disabled"]
+SnapshotMode: TypeAlias = Literal["full", "git", "off"]
 DEFAULT_ARTIFACT_LIMIT: Final = 512 * 1024 * 1024
+DEFAULT_UNTRACKED_LIMIT: Final = 10 * 1000**2
+DEFAULT_SNAPSHOT_LIMIT: Final = 500 * 1000**2
 
 
 class Setting(NamedTuple):
@@ -106,6 +109,26 @@ class Settings:
         "Seconds without any answer from the store after which the end of a run stops waiting, and leaves what is not "
         "sent to the next run or `runfolio sync`.",
         default=60.0,
+    )
+    snapshot_mode: SnapshotMode = _setting(  # noqa: RUF009
+        readers.one_of("full", "git", "off"),
+        "What of the project is stored before a tracked run: `full` all of its files, `git` those that Git tracks, "
+        "`off` nothing.",
+        default="full",
+        key="snapshot.mode",
+    )
+    snapshot_untracked_limit: int = _setting(
+        readers.size,
+        "The largest file that is stored with the source of a project although Git does not track it, in bytes or as "
+        "`'20 MB'`. Larger ones are named in the record. 0 means no limit.",
+        default=DEFAULT_UNTRACKED_LIMIT,
+        key="snapshot.untracked_limit",
+    )
+    snapshot_limit: int = _setting(
+        readers.size,
+        "The size of all files of a source snapshot together, stored or restored. 0 means no limit.",
+        default=DEFAULT_SNAPSHOT_LIMIT,
+        key="snapshot.limit",
     )
     system_metrics: bool = _setting(
         readers.flag,

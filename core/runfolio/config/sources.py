@@ -19,7 +19,6 @@ from runfolio.names import validate_project
 
 _STORES: Final = "stores"
 _STORE_KEYS: Final = ("url", "options", "single_writer")
-_RESERVED_TABLES: Final = frozenset(["snapshot"])
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,6 @@ def _unknown(key: str, value: object, tables: set[str], origin: Origin, prefix: 
     if key in tables:
         inner = ", ".join(name for name in by_key() if name.startswith(f"{key}."))
         return ConfigurationError(f"{where} is a table, not {value!r}: it has the keys {inner}", key=key)
-    if key.split(".", 1)[0] in _RESERVED_TABLES:
-        return ConfigurationError(f"{where} is reserved for a later version and has no meaning yet: remove it", key=key)
     return ConfigurationError(f"{where} is not a setting{_did_you_mean(key, [*by_key(), _STORES])}", key=key)
 
 

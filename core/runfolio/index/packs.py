@@ -41,7 +41,7 @@ class PackReport:
         spared: those of them that a run needed after all when the runs were read again.
         deleted: how many were deleted.
         expired: condemned lists that were old enough to go.
-        unreadable: source records that could not be read. While there is one, nothing is deleted.
+        unreadable: source and start records that could not be read. While there is one, nothing is deleted.
         stopped: whether it took so long that it stopped.
     """
 
@@ -54,9 +54,8 @@ class PackReport:
     stopped: bool = False
 
 
-def stem_of(key: str) -> str:
-    """What a pack and its index have in common: the key without folder and suffix."""
-    return key.removeprefix(layout.OBJECTS).removesuffix(".pack").removesuffix(".idx")
+def _family(key: str) -> str:
+    return layout.family_of(layout.stem_of(key))
 
 
 def collect_packs(
@@ -84,7 +83,7 @@ def collect_packs(
     if objects:
         # gc 2: what the runs need.
         needed = _needed(index, known, deleted(), report)
-        report.unreachable = [key for key in objects if stem_of(key) not in needed]
+        report.unreachable = [key for key in objects if _family(key) not in needed]
         if report.unreachable and not report.unreadable and not dry_run:
             _condemn_and_delete(index, deleted, report)
     _expire_lists(index, report, dry_run=dry_run)
@@ -103,8 +102,8 @@ def _condemn_and_delete(index: Index, deleted: Callable[[], Collection[str]], re
     if report.unreadable:
         report.spared = report.unreachable
         return
-    report.spared = [key for key in report.unreachable if stem_of(key) in needed]
-    doomed = [key for key in report.unreachable if stem_of(key) not in needed]
+    report.spared = [key for key in report.unreachable if _family(key) in needed]
+    doomed = [key for key in report.unreachable if _family(key) not in needed]
     # gc 5: delete the rest, unless so much time has passed that the list may no longer be followed.
     for place in range(0, len(doomed), _TOGETHER):
         if environment.monotonic() - condemned_at > LONGEST:
@@ -116,9 +115,13 @@ def _condemn_and_delete(index: Index, deleted: Callable[[], Collection[str]], re
 
 
 def _needed(index: Index, known: Iterable[Folder] | None, deleted: Collection[str], report: PackReport) -> set[str]:
-    """Stems of the packs that runs need which are not deleted."""
+    """Families of the packs that runs need which are not deleted: a run's source record names them, else its start."""
     listed = folders(index.backend) if known is None else known
-    keys = [layout.source(folder.run_id) for folder in listed if folder.listing.source and folder.run_id not in deleted]
+    keys = [
+        layout.source(folder.run_id) if folder.listing.source else layout.start(folder.run_id)
+        for folder in listed
+        if (folder.listing.source or folder.listing.started) and folder.run_id not in deleted
+    ]
     found = index.environment.gather([_getter(index, key) for key in keys])
     needed: set[str] = set()
     for key, data in zip(keys, found, strict=True):
@@ -128,7 +131,7 @@ def _needed(index: Index, known: Iterable[Folder] | None, deleted: Collection[st
         if packs is None:
             report.unreadable.append(key)
         else:
-            needed.update(stem_of(pack) for pack in packs)
+            needed.update(_family(pack) for pack in packs)
     return needed
 
 
@@ -143,11 +146,12 @@ def _getter(index: Index, key: str) -> Callable[[], bytes | None]:
 
 
 def _packs(key: str, data: bytes) -> list[str] | None:
-    """The packs that a source record names, or None when that cannot be told."""
+    """The packs that a source or start record names, or None when that cannot be told."""
     try:
-        packs = decode(data, key).get("packs")
+        document = decode(data, key)
     except FormatError:
         return None
+    packs = document.get("packs", [] if document.get("kind") == "start" else None)
     if not isinstance(packs, list) or not all(isinstance(pack, str) for pack in packs):
         return None
     return packs

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
 
+from runfolio.store.documents import FOLDER_ONLY
 from runfolio.values import dump_json
 
 Document: TypeAlias = dict[str, Any]
@@ -38,9 +39,9 @@ class Row(TypedDict, total=False):
 
 _ENVELOPE: Final = frozenset({"format", "wid", "kind", "run", "project"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
-    # `packages` stay in the folder (log entries leave them out too); the others are the key under which the rest is
+    # Some fields stay in the folder (log entries leave them out too); the others are the key under which the rest is
     # kept.
-    "start": _ENVELOPE | {"packages"},
+    "start": _ENVELOPE | FOLDER_ONLY,
     "attempt": _ENVELOPE | {"attempt"},
     "end": _ENVELOPE | {"writer"},
     "edit": _ENVELOPE | {"field"},

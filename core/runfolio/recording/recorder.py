@@ -25,6 +25,7 @@ from runfolio.journal.spooled_run import SpooledRun
 from runfolio.media import media_type
 from runfolio.recording.flusher import Flusher
 from runfolio.recording.redacting import redact_param
+from runfolio.recording.snapshots import adopt, drop, remember
 from runfolio.recording.spooled import send_leftovers_once, sync_journals
 from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
 from runfolio.store.artifacts import StagedFile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from runfolio.journal.pending import Pending
     from runfolio.journal.writer import JournalWriter
     from runfolio.records import Record
+    from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store.ledger import FactKind
     from runfolio.store.pushing import Pusher
 
@@ -45,6 +47,8 @@ _PATIENCE: Final = 10.0
 """Seconds that a start waits for a store that does not answer; after that the thread goes on alone."""
 _LOOK: Final = 1.0
 """Seconds between two looks at whether the store still answers."""
+SOURCE: Final = "source"
+"""The folder of the snapshot among the staged files."""
 
 
 class Recorder:
@@ -74,6 +78,7 @@ class Recorder:
         self.mode = history.settings.mode
         self.finished = self.stored = False
         self._left_behind: list[str] = []
+        self._snapshot: Snapshot | None = None
         self._observers: list[Callable[[], None]] = []
         self._begin(header, opening, steps)
 
@@ -114,11 +119,23 @@ class Recorder:
         """The key under which this process writes."""
         return self.pusher.ledger.state.writer
 
+    def keep_snapshot(self, snapshot: Snapshot) -> None:
+        """Take over the snapshot of the project, before the start is journaled."""
+        if self.mode == "disabled":
+            drop(snapshot)
+            return
+        adopt(snapshot, self.staging.folder / SOURCE)
+        self.pusher.intend_source(snapshot)
+        self._snapshot = snapshot
+
     def run_in_background(self) -> None:
         """Start the thread. Nothing is sent before."""
         if self.mode == "online":
             self._flusher.start()
             self._flusher.wake()
+            if self._snapshot is not None and not self._snapshot.unchanged:
+                # A thread of its own: values and signs of life do not wait for a large pack.
+                threading.Thread(target=self._send_source, name="runfolio-source", daemon=True).start()
 
     def wait_for_start(self) -> None:
         """Wait until the start is in the store, or the store has shown that it cannot be reached."""
@@ -274,6 +291,7 @@ class Recorder:
             if self.pusher.ledger.state.main:
                 self.recover_writers()
             self._connect()
+            self._push_source(last=True)
             self.pusher.push_edits()
             self._push_files()
             before = self.pusher.ledger.rows_stored
@@ -322,6 +340,22 @@ class Recorder:
         if pusher.beat_due:
             pusher.beat()
         return pusher.pause
+
+    def _send_source(self) -> None:
+        self._tried.wait()
+        try:
+            if self.pusher.ledger.state.started:
+                self._push_source()
+        except (RunfolioError, OSError) as error:
+            _log.info("The source of run %s waits for the end of the run: %s", self.run_id, error)
+
+    def _push_source(self, *, last: bool = False) -> None:
+        if self._snapshot is None:
+            return
+        store_id = self.history._connection.open().store_id  # noqa: SLF001
+        homes = self.pusher.push_source(store_id=store_id, last=last)
+        if homes is not None:
+            remember(self.history, self._snapshot, self.run_id, store_id, homes)
 
     def _push_files(self, *, unlimited: bool = False) -> dict[str, str]:
         """Store the staged files. Returns what could not be stored, with the reason."""
@@ -435,6 +469,7 @@ class Recorder:
         )
         self._observers = []
         self._left_behind = []
+        self._snapshot = None
         self.finished = False
         self._begin(header, lambda pusher: pusher.intend_join(uid), None)
         self.run_in_background()

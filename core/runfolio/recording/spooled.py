@@ -137,6 +137,7 @@ def _send(history: History, spooled: SpooledRun, report: SyncReport) -> None:
     last_sign = datetime.fromtimestamp(_last_write(spooled.folder), UTC).isoformat(timespec="microseconds")
     try:
         connection.writable()
+        store_id = connection.open().store_id
         pusher = Pusher(
             connection.raw,
             spooled,
@@ -144,7 +145,7 @@ def _send(history: History, spooled: SpooledRun, report: SyncReport) -> None:
             after_end=history._fold,  # noqa: SLF001
             largest_file=history.settings.artifact_limit or None,
         )
-        done = pusher.replay(ended=last_sign)
+        done = pusher.replay(ended=last_sign, store_id=store_id)
     except (RunfolioError, OSError) as error:
         report.failed[spooled.run_id] = str(error)
         spooled.release()

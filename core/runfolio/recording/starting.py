@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runfolio import layout
 from runfolio.active_run import ActiveRun
@@ -19,12 +19,16 @@ from runfolio.names import validate_name, validate_project
 from runfolio.params import redacted, validate_tag
 from runfolio.recording.recorder import Recorder
 from runfolio.recording.redacting import redact_param, redactor_of
+from runfolio.snapshot.objects import printable
 from runfolio.values import flatten
 
 if TYPE_CHECKING:
     from runfolio.history import History
+    from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store.run_folder import RunFolder
 
+_LISTED: Final = 64
+"""So many files that a snapshot left out are named in the record; ``source.json`` has all."""
 INTERACTIVE = "interactive"
 """The experiment of a run that no script started."""
 
@@ -45,6 +49,7 @@ class Birth:
     target: str = "local"
     properties: Mapping[str, Any] = field(default_factory=dict)
     writer: str = "main"
+    snapshot: Snapshot | None = None
 
 
 def begin(history: History, birth: Birth, *, system_metrics: bool | None) -> ActiveRun:
@@ -59,6 +64,8 @@ def begin(history: History, birth: Birth, *, system_metrics: bool | None) -> Act
     run = ActiveRun(history, recorder)
     recorder.run = run
     start["properties"] = _properties(history, birth, run)
+    if birth.snapshot is not None:
+        recorder.keep_snapshot(birth.snapshot)
     recorder.pusher.intend_start(start)
     return _go(history, recorder, run, system_metrics=system_metrics)
 
@@ -152,9 +159,19 @@ def _start_document(history: History, birth: Birth) -> dict[str, Any]:
         "properties": {},
         "packages": _packages(),
         "params": redacted(flatten(birth.params), partial(redact_param, history)),
-        "snapshot": None,
+        **_source(birth.snapshot),
         "mode": history.settings.mode,
     }
+
+
+def _source(snapshot: Snapshot | None) -> dict[str, Any]:
+    if snapshot is None:
+        return {"snapshot": None}
+    if not snapshot.unchanged:
+        return {"snapshot": snapshot.commit}
+    # Nothing is sent: the start itself is the reference that keeps the packs.
+    packs = [layout.pack(stem) for stem in snapshot.packs]
+    return {"snapshot": snapshot.commit, "packs": packs, "listed_by": snapshot.listed_by}
 
 
 def _properties(history: History, birth: Birth, run: ActiveRun) -> dict[str, Any]:
@@ -165,6 +182,9 @@ def _properties(history: History, birth: Birth, run: ActiveRun) -> dict[str, Any
         properties.update(found)
     redactor = redactor_of(history)
     found = {**properties, **birth.properties}
+    if birth.snapshot is not None and birth.snapshot.left_out:
+        left_out = birth.snapshot.left_out[:_LISTED]
+        found["SnapshotLeftOut"] = [f"{printable(path)}: {reason}" for path, reason in left_out]
     return {
         name: redactor.value(f"properties.{name}", name, value) if isinstance(value, str) else value
         for name, value in found.items()

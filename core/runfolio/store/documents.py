@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
 from runfolio.errors import FormatError
+from runfolio.layout import LARGEST_SOURCE
 from runfolio.values import dump_json, load_json
 
 if TYPE_CHECKING:
@@ -67,7 +68,23 @@ class StartDocument(Document):
     packages: NotRequired[dict[str, str]]
     params: dict[str, Any]
     snapshot: str | None
+    packs: NotRequired[list[str]]
+    listed_by: NotRequired[str | None]
     mode: str
+
+
+class SourceDocument(Document):
+    """``source.json``. A path is a text, or ``{"hex": …}`` where its bytes are no UTF-8."""
+
+    kind: Literal["source"]
+    run: str
+    commit: str
+    tree: str
+    packs: list[str]
+    files: list[list[Any]]
+    trees: list[list[Any]]
+    left_out: list[list[Any]]
+    created: str
 
 
 class AttemptDocument(Document):
@@ -110,6 +127,7 @@ class EndDocument(Document):
     attachments: list[str]
     failed_uploads: list[dict[str, str]]
     left_behind: list[str]
+    snapshot: NotRequired[dict[str, Any]]
 
 
 class EditDocument(Document):
@@ -239,9 +257,26 @@ def require(document: Mapping[str, Any], key: str, **kinds: type | tuple[type, .
             raise FormatError(f"{key} is damaged: its field {name!r} is missing or of the wrong type", key=key)
 
 
+def load_source(data: bytes, key: str) -> dict[str, Any]:
+    """Return the source record of these bytes.
+
+    Raises:
+        FormatError: they are none, or unreasonably many.
+    """
+    if len(data) > LARGEST_SOURCE:
+        raise FormatError(f"{key} has more than {LARGEST_SOURCE:,} bytes", key=key)
+    document = decode(data, key)
+    require(document, key, commit=str, packs=list, files=list)
+    return document
+
+
+FOLDER_ONLY: Final = frozenset({"packages", "packs", "listed_by"})
+"""Fields of a start that stay in its folder: neither log entries nor the index have them."""
+
+
 def entry_document(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the log entry that announces a document: the whole of it, except the packages of a start."""
-    announced = {name: value for name, value in body.items() if name != "packages"}
+    """Return the log entry that announces a document: the whole of it, except `FOLDER_ONLY` of a start."""
+    announced = {name: value for name, value in body.items() if name not in FOLDER_ONLY}
     return {"format": FORMAT, "wid": body["wid"], "kind": body["kind"], "body": announced}
 
 

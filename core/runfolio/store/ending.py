@@ -162,4 +162,14 @@ def _document(desk: Desk, intended: Mapping[str, Any], failed: Sequence[Mapping[
         "bytes": sum(row["size"] for row in stored),
         "attachments": [row["path"] for row in stored][:_LISTED],
         "failed_uploads": [{"path": path, "reason": reason} for path, reason in sorted(missing.items())],
+        **_snapshot(desk),
     }
+
+
+def _snapshot(desk: Desk) -> dict[str, Any]:
+    """Whether the source of the run is complete in the store (Start 8); nothing for a run without."""
+    state = desk.ledger.state
+    if state.snapshot is None:
+        return {}
+    outcome = state.source_outcome or {"complete": False, "reason": "the run ended before it was stored"}
+    return {"snapshot": {**outcome, "commit": state.snapshot["commit"]}}

@@ -21,6 +21,9 @@ event                 body
 ``file-key``          path, key: about to be uploaded there
 ``file-stored``       path, key, size, sha256, status, reason, …: the manifest's row
 ``manifest``          the manifest that is stored names every file above
+``snapshot``          folder, commit, unchanged: the source of the run, taken and about to be stored
+``source``            document, pack, stem, homes: what is about to be published and sent of it
+``source-stored``     complete, reason: it is stored, or cannot be
 ``params`` …          facts (`FACTS`) by name, merged in order
 ``edit``              token, run, project, kind, field, value, who, created
 ``edit-stamp``        token, stamp, entry
@@ -109,6 +112,9 @@ class _State:
     files: dict[str, FileState] = field(default_factory=dict)
     file_keys: set[str] = field(default_factory=set)
     manifest_due: bool = False
+    snapshot: dict[str, Any] | None = None
+    source: dict[str, Any] | None = None
+    source_outcome: dict[str, Any] | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in FACTS})
     edits: dict[str, EditState] = field(default_factory=dict)
     end: Intent | None = None
@@ -273,6 +279,19 @@ def _on_manifest(state: _State, body: dict[str, Any]) -> None:
     state.manifest_due = False
 
 
+def _on_snapshot(state: _State, body: dict[str, Any]) -> None:
+    state.snapshot = body
+
+
+def _on_source(state: _State, body: dict[str, Any]) -> None:
+    if state.source is None:  # the first one counts: it may be in the store already
+        state.source = body
+
+
+def _on_source_stored(state: _State, body: dict[str, Any]) -> None:
+    state.source_outcome = body
+
+
 def _on_edit(state: _State, body: dict[str, Any]) -> None:
     state.edits[body["token"]] = EditState(body)
 
@@ -312,6 +331,9 @@ _APPLIED: Final = {
     "file-key": _on_file_key,
     "file-stored": _on_file_stored,
     "manifest": _on_manifest,
+    "snapshot": _on_snapshot,
+    "source": _on_source,
+    "source-stored": _on_source_stored,
     "edit": _on_edit,
     "edit-stamp": _on_edit_stamp,
     "edited": _on_edited,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from runfolio.store import artifacts, attempts, beating, editing, ending, flushing, replaying, starting
+from runfolio.store import artifacts, attempts, beating, editing, ending, flushing, replaying, sourcing, starting
 from runfolio.store.desk import Desk
 from runfolio.store.environment import Environment
 from runfolio.store.ledger import Ledger
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runfolio.backend import Backend
+    from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store.artifacts import FileProgress, StagedFile
     from runfolio.store.ending import Ending
     from runfolio.store.ledger import FactKind
@@ -66,6 +67,7 @@ class Pusher:
         self._largest_file = largest_file
         self._progress = progress
         self._requests = threading.Lock()
+        self._source = threading.Lock()
         self._beats = 0
         self._began = self._flushed = self._beaten = self.environment.monotonic()
 
@@ -101,6 +103,10 @@ class Pusher:
             InvalidKeyError: its path is not allowed.
         """
         artifacts.stage(self._desk, file)
+
+    def intend_source(self, snapshot: Snapshot) -> None:
+        """Journal that a snapshot of the project is to be stored. Its folder must outlive this process."""
+        sourcing.intend_source(self._desk, snapshot)
 
     # What the store hears of. All of these raise ReadOnlyError or StorageError when the storage fails; what was not
     # acknowledged is done by the next call or by a replay.
@@ -153,6 +159,14 @@ class Pusher:
         with self._requests:
             return artifacts.push_files(self._desk, self.spooled.run_id, largest=largest, progress=self._progress)
 
+    def push_source(self, *, store_id: str | None = None, last: bool = False) -> dict[str, str] | None:
+        """Store the snapshot. Runs beside the other methods: it may take long.
+
+        See `runfolio.store.sourcing.push_source`.
+        """
+        with self._source:
+            return sourcing.push_source(self._desk, self.spooled.run_id, store_id=store_id, last=last)
+
     def edit(
         self,
         field: str | None,
@@ -193,7 +207,7 @@ class Pusher:
         self._fold()
         return stored
 
-    def replay(self, *, dead: bool = True, ended: str | None = None) -> Replayed:
+    def replay(self, *, dead: bool = True, ended: str | None = None, store_id: str | None = None) -> Replayed:
         """Bring everything in the journal to the store, once, however often it is repeated.
 
         See `runfolio.store.replaying`.
@@ -206,6 +220,7 @@ class Pusher:
                 ended=ended,
                 largest_file=self._largest_file,
                 progress=self._progress,
+                store_id=store_id,
             )
         if done.outcome == "stored":
             self._fold()

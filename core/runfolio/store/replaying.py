@@ -14,6 +14,7 @@ from runfolio.store.editing import edit
 from runfolio.store.ending import Ending, clear, end, intend_end
 from runfolio.store.flushing import flush
 from runfolio.store.folder_listing import sort_out
+from runfolio.store.sourcing import push_source
 from runfolio.store.starting import start
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def replay(
     ended: str | None = None,
     largest_file: int | None = None,
     progress: FileProgress | None = None,
+    store_id: str | None = None,
 ) -> Replayed:
     """Bring everything in a journal to the store, once, however often it is repeated.
 
@@ -60,6 +62,7 @@ def replay(
         ended: when that process was last known to live, as documents spell it.
         largest_file: files of more bytes are not stored, and reported.
         progress: told about the bytes of files sent.
+        store_id: of the store, where it is known.
 
     Raises:
         ReadOnlyError: the store cannot be written.
@@ -86,6 +89,7 @@ def replay(
         return Replayed("flushed", number)
     # The boundaries journaled so far need not be sent: End 1 stores all rows in one file that covers them.
     intend_end(desk, spooled, Ending(status="Failed", reason="killed", ended=ended))
+    push_source(desk, spooled.run_id, store_id=store_id, last=True)
     there = state.writer in listing.ends
     stored: dict[str, Any] = end(desk, spooled, largest_file=largest_file, progress=progress, end_stored=there)
     clear(desk, spooled.run_id)

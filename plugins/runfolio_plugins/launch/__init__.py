@@ -1,4 +1,4 @@
-"""Tracked runs: ``runfolio run``, and what belongs to it: ``init``, ``metric``, ``capture``, ``clean``.
+"""Tracked runs: ``runfolio run``, and what belongs to it: ``rerun``, ``init``, ``metric``, ``capture``, ``clean``.
 
 From Python: `capture_now` stores the outputs of the run that this process belongs to, while it lasts.
 """
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from runfolio.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import click
 
     from runfolio.hookspecs import RegisterTarget
+    from runfolio.run import Run
 
 
 @hookimpl
@@ -21,7 +24,7 @@ def runfolio_register_commands(cli: click.Group) -> None:
     # Not at the top: this module is loaded with the plugins of every history, which need no command line.
     from runfolio_plugins.launch import commands  # noqa: PLC0415 (see above)
 
-    for command in (commands.run, commands.init, commands.metric, commands.capture, commands.clean):
+    for command in (commands.run, commands.rerun, commands.init, commands.metric, commands.capture, commands.clean):
         cli.add_command(command)
 
 
@@ -29,6 +32,14 @@ def runfolio_register_commands(cli: click.Group) -> None:
 def runfolio_register_targets(register: RegisterTarget) -> None:
     """Announce this machine."""
     register("local", "runfolio_plugins.launch.local_target:LocalTarget")
+
+
+@hookimpl
+def runfolio_rerun(run: Run, arguments: Sequence[str] | None) -> str | None:
+    """Run the source of a run again, here."""
+    from runfolio_plugins.launch.rerunning import rerun_here  # noqa: PLC0415 (loaded on use)
+
+    return rerun_here(run, arguments)
 
 
 def capture_now(timeout: float = 600.0) -> bool:
@@ -49,4 +60,4 @@ def capture_now(timeout: float = 600.0) -> bool:
     return bool(answer and answer.get("ok") and not answer.get("problems"))
 
 
-__all__ = ["capture_now", "runfolio_register_commands", "runfolio_register_targets"]
+__all__ = ["capture_now", "runfolio_register_commands", "runfolio_register_targets", "runfolio_rerun"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from runfolio.snapshot import OUTPUTS
 from runfolio_plugins.launch.portable_names import assign_paths
-from runfolio_plugins.launch.working_copy import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

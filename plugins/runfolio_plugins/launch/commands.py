@@ -29,6 +29,8 @@ _RUN_SETTINGS: Final = {
 @click.option(
     "--capture", metavar="FOLDER", multiple=True, help="Store this folder besides outputs; may be given again."
 )
+@click.option("--snapshot", type=click.Choice(["full", "git", "off"]),
+              help="What is stored of the project: all, what Git tracks, nothing. Default: full.")  # fmt: skip
 @click.option("--no-system-metrics", is_flag=True, help="Do not sample CPU, memory, disk, network and GPU.")
 @click.option("--python", metavar="PATH", help="The interpreter. Default: the one that runs this command.")
 @click.option("--target", metavar="NAME", default="local", show_default=True, help="Where to run.")
@@ -52,6 +54,7 @@ def run(
     in_place: bool,
     detach: bool,
     module: bool,
+    snapshot: str | None,
     no_system_metrics: bool,
     python: str | None,
     target: str,
@@ -86,6 +89,7 @@ def run(
         tags=tags,
         in_place=in_place,
         capture=capture,
+        snapshot=snapshot,
         system_metrics=False if no_system_metrics else None,
         python=python,
         target=target,
@@ -98,6 +102,38 @@ def run(
     from runfolio_plugins.launch.foreground import launch_here  # noqa: PLC0415 (loaded on use)
 
     context.exit(launch_here(request))
+
+
+@click.command(context_settings=_RUN_SETTINGS, short_help="Run the source of an earlier run again.")
+@click.option("-n", "--name", metavar="TEXT", help="A name for the run.")
+@click.option("--project", metavar="NAME", help="Name of the project. Default: that of the current folder.")
+@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@click.argument("word", metavar="RUN")
+@click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def rerun(
+    context: click.Context,
+    word: str,
+    arguments: tuple[str, ...],
+    *,
+    name: str | None,
+    project: str | None,
+    store: str | None,
+) -> None:
+    """Run the source of RUN again, as it was then, with its arguments, or with ARGS in their place.
+
+    What the project ignores (data, local settings) is that of today. The exit code is the script's.
+
+    \b
+    Examples:
+      runfolio rerun @last
+      runfolio rerun k3f9q -- --lr 0.1
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.foreground import launch_here  # noqa: PLC0415 (loaded on use)
+    from runfolio_plugins.launch.rerunning import find_request  # noqa: PLC0415 (loaded on use)
+
+    given = arguments[1:] if arguments[:1] == ("--",) else arguments or None
+    context.exit(launch_here(find_request(word, given, project=project, store=store, name=name)))
 
 
 @click.command(short_help="Make a project, with a sample script.")

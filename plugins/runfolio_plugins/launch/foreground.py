@@ -12,11 +12,17 @@ from runfolio_plugins.launch.request import LOCAL, locate, refuse_wild_root
 from runfolio_plugins.launch.story import Story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runfolio_plugins.launch.request import LaunchRequest
 
 
-def launch_here(request: LaunchRequest) -> int:
+def launch_here(request: LaunchRequest, begun: Callable[[str], object] = lambda _: None) -> int:
     """Execute a tracked run, shown on this process's stdout and stderr. Returns the exit code of the script.
+
+    Args:
+        request: what to run.
+        begun: called with the id of the run when it has one.
 
     Raises:
         ConfigurationError: there is nothing to run, it is to run elsewhere, or the configuration is wrong.
@@ -35,6 +41,6 @@ def launch_here(request: LaunchRequest) -> int:
         story.warn(note)
     story.listen()
     try:
-        return launch(located, terminal_screen(), story)
+        return launch(located, terminal_screen(begun), story)
     finally:
         story.close()

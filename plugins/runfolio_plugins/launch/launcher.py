@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runfolio.config import redact_argv, store_address
+from runfolio.config import redact_argv
 from runfolio.history import History
+from runfolio.recording.snapshots import snapshot_of
+from runfolio.snapshot import OUTPUTS
 from runfolio_plugins.launch import farewell, processes
 from runfolio_plugins.launch.capture import states_of_outputs
 from runfolio_plugins.launch.mailbox import VARIABLE, Mailbox
 from runfolio_plugins.launch.requests import Desk
+from runfolio_plugins.launch.source import differing, files_of, open_source, take_snapshot
 from runfolio_plugins.launch.storing import Capturer, LogSender
 from runfolio_plugins.launch.streaming import OutputLog, open_channels
 from runfolio_plugins.launch.supervision import Ending, Interrupts, supervise
-from runfolio_plugins.launch.working_copy import OUTPUTS, WorkingCopy, changed_files, make_copy, plan_copy
+from runfolio_plugins.launch.working_copy import WorkingCopy, changed_files, copy_of_source, make_copy
 from runfolio_plugins.launch.workspace import Kept, RunFolder, due, folder_of, share_folder, working_folder
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from runfolio import ActiveRun
     from runfolio.plugins import Plugins
+    from runfolio.snapshot import ProjectFiles, Snapshot
+    from runfolio.snapshot.reading import StoredSource
     from runfolio_plugins.launch.farewell import Farewell
     from runfolio_plugins.launch.request import Located
     from runfolio_plugins.launch.story import Story
@@ -40,6 +45,7 @@ BEGINNING: Final = "Executing user inputs ....."
 _MANY_FILES: Final = 50_000
 _MANY_BYTES: Final = 2 * 1024**3
 _SHOWN: Final = 10
+_RECORDED: Final = 64
 
 
 @dataclass(slots=True)
@@ -50,11 +56,13 @@ class Screen:
         stdout: descriptor for the script's stdout; None shows nothing.
         stderr: likewise.
         say: prints a line of our own among the script's output.
+        begun: told the id of the run.
     """
 
     stdout: int | None
     stderr: int | None
     say: Callable[[str], None]
+    begun: Callable[[str], object] = field(default=lambda _: None)
 
 
 def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins | None = None) -> int:
@@ -76,14 +84,27 @@ def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins |
         interrupts = stack.enter_context(Interrupts(story.tell, grace=located.request.grace))
         history = stack.enter_context(History(located.settings, plugins=plugins))
         _clean_up(located, story)
-        run = _start(history, located, story)
+        files = files_of(located)
+        source = open_source(history, located)
+        if source is not None:
+            stack.enter_context(source)
+            snapshot: Snapshot | None = snapshot_of(history, source)
+        else:
+            snapshot = take_snapshot(history, located, files, story)
+        run = _start(history, located, story, snapshot)
         launched = _Launch(run, located, screen, story, interrupts)
-        return launched.execute()
+        return launched.execute(files, snapshot, source)
 
 
-def _start(history: History, located: Located, story: Story) -> ActiveRun:
+def _start(history: History, located: Located, story: Story, snapshot: Snapshot | None) -> ActiveRun:
     request = located.request
-    properties = {"PythonExecutable": Path(located.python).name} if request.python is not None else {}
+    properties: dict[str, Any] = {}
+    if request.python is not None:
+        properties["PythonExecutable"] = Path(located.python).name
+    if request.module:
+        properties["Module"] = True
+    if request.source is not None:
+        properties["RerunOf"] = request.source
     run = history.start_run(
         experiment=request.experiment or (request.script if request.module else None),
         name=request.name,
@@ -95,6 +116,7 @@ def _start(history: History, located: Located, story: Story) -> ActiveRun:
         argv=request.arguments,
         target=request.target,
         properties=properties,
+        snapshot=snapshot,
     )
     story.tell(f"run {run.id} begins in {history.url}")
     story.tell(f"project {located.root}, script {located.shown}, arguments {redact_argv(list(request.arguments))}")
@@ -121,12 +143,15 @@ class _Launch:
         self.interrupts = interrupts
         self.folder: RunFolder | None = None
 
-    def execute(self) -> int:
-        """Do it all."""
+    def execute(self, files: ProjectFiles, snapshot: Snapshot | None, source: StoredSource | None) -> int:
+        """Do it all, with what the project consists of and the snapshot that was taken of it."""
+        self.screen.begun(self.run.id)
         self.screen.say(f"RunId: {self.run.id}\n")
         try:
             folder = self._make_folder()
-            root, copy = self._prepare(folder)
+            root, copy = self._prepare(folder, files, source)
+            if snapshot is not None and copy is not None:
+                self._compare(snapshot, copy)
             command = self.located.command(root, folder.report)
             capturer = self._capturer(root, copy)
             log = OutputLog(folder.driver_log)
@@ -187,18 +212,19 @@ class _Launch:
         self.story.write_to(folder.control_log)
         return folder
 
-    def _prepare(self, folder: RunFolder) -> tuple[Path, WorkingCopy | None]:
+    def _prepare(
+        self, folder: RunFolder, plan: ProjectFiles, source: StoredSource | None
+    ) -> tuple[Path, WorkingCopy | None]:
         """Make the place in which the script runs."""
+        if source is not None:
+            copy = copy_of_source(source, plan, folder.copy_of(self.located.root))
+            self.story.tell(f"working copy {copy.root}: the source {source.commit} of run {source.run_id}")
+            return copy.root, copy
         if self.located.request.in_place:
             (self.located.root / OUTPUTS).mkdir(exist_ok=True)
             self.story.tell(f"the script runs in the project itself, {self.located.root}")
             return self.located.root, None
         began = time.monotonic()
-        exclude = [folder.path.parent, folder.path.parent.parent / "share"]
-        store = store_address(self.located.settings).path
-        if store is not None:
-            exclude.append(store)
-        plan = plan_copy(self.located.root, exclude=exclude, capture=self.located.capture)
         if len(plan.files) > _MANY_FILES or plan.bytes > _MANY_BYTES:
             self.story.warn(
                 f"{len(plan.files):,} files of {plan.bytes / 1e6:,.0f} MB are copied for a run: name data folders in "
@@ -215,6 +241,14 @@ class _Launch:
         for path, reason in copy.left_out:
             self.story.tell(f"  left out: {path}: {reason}")
         return copy.root, copy
+
+    def _compare(self, snapshot: Snapshot, copy: WorkingCopy) -> None:
+        changed = differing(snapshot, copy)
+        if changed:
+            self.run.set_properties({"SnapshotDiffers": changed[:_RECORDED]})
+            self.story.warn(
+                f"edited while the run began, so that what runs is not what is stored: {', '.join(changed[:_SHOWN])}"
+            )
 
     def _give_up(self, error: BaseException) -> None:
         """We cannot go on: the run ends with that as the reason. One that has ended already stays as it is."""
@@ -355,8 +389,8 @@ def _read_report(folder: RunFolder) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def terminal_screen() -> Screen:
-    """The screen of a launch in the foreground."""
+def terminal_screen(begun: Callable[[str], object] = lambda _: None) -> Screen:
+    """The screen of a launch in the foreground; `begun` is told the id of the run."""
     sys.stdout.flush()
     sys.stderr.flush()
     stdout = 1
@@ -368,7 +402,7 @@ def terminal_screen() -> Screen:
             # Whoever read our output has gone; the run goes on, and its log is whole.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
 
-    return Screen(stdout=stdout, stderr=2, say=say)
+    return Screen(stdout=stdout, stderr=2, say=say, begun=begun)
 
 
 __all__ = ["BEGINNING", "Screen", "describe", "launch", "terminal_screen"]

@@ -42,6 +42,8 @@ class LaunchRequest:
         tags: of the run.
         in_place: run in the project itself instead of a copy.
         capture: folders to store besides `outputs`, added to the configured ones.
+        source: the run whose source is run again; None for the project as it is.
+        snapshot: ``full``, ``git`` or ``off``; None: as configured.
         system_metrics: None: as configured.
         python: the interpreter, as a path or a name; None: the one that runs this.
         target: where to run.
@@ -60,6 +62,8 @@ class LaunchRequest:
     tags: tuple[str, ...] = ()
     in_place: bool = False
     capture: tuple[str, ...] = ()
+    source: str | None = None
+    snapshot: str | None = None
     system_metrics: bool | None = None
     python: str | None = None
     target: str = LOCAL
@@ -185,6 +189,8 @@ def locate(request: LaunchRequest) -> Located:
     folder = Path(request.folder or Path.cwd())
     python = _python(request.python)
     settings = _settings(request, folder)
+    if request.source is not None:  # the script lies in that source
+        return Located(request, settings, _root(settings), None if request.module else request.script, None, python)
     if request.module:
         return Located(request, settings, _root(settings), None, None, python)
     path = _script(folder, request.script)
@@ -198,7 +204,7 @@ def locate(request: LaunchRequest) -> Located:
 
 
 def _settings(request: LaunchRequest, folder: Path) -> Settings:
-    explicit: Mapping[str, object | None] = {"project": request.project}
+    explicit: Mapping[str, object | None] = {"project": request.project, "snapshot_mode": request.snapshot}
     settings = resolve({key: value for key, value in explicit.items() if value is not None}, start=folder)
     if request.store is not None:
         # A relative path was meant from where the user stands, wherever the project is.
@@ -263,20 +269,26 @@ def _python(word: str | None) -> str:
     return os.path.abspath(found)  # noqa: PTH100  (a link must not be resolved: it leads out of a virtual environment)
 
 
-def refuse_wild_root(located: Located) -> None:
-    """Refuse to copy a folder that nobody meant to be a project: the home folder, the root, that for temporary files.
+def is_wild_root(located: Located) -> bool:
+    """Whether the project is a folder that nobody meant to be one: the home folder, the root, that for temporary files.
 
     A ``.git`` there does not count: some keep their settings in one.
+    """
+    if located.settings.project_file is not None:
+        return False
+    wild = {Path("/"), Path(tempfile.gettempdir()), Path(os.path.expanduser("~"))}  # noqa: PTH111  (no error without a home)
+    return located.root in {Path(os.path.realpath(one)) for one in wild}
+
+
+def refuse_wild_root(located: Located) -> None:
+    """Refuse to copy a folder that nobody meant to be a project.
 
     Raises:
         ConfigurationError: the project is such a folder, and no configuration file in it says that it is a project.
     """
-    settings, root = located.settings, located.root
-    if settings.project_file is not None:
-        return
-    wild = {Path("/"), Path(tempfile.gettempdir()), Path(os.path.expanduser("~"))}  # noqa: PTH111  (no error without a home)
-    if root in {Path(os.path.realpath(one)) for one in wild}:
+    if is_wild_root(located):
         raise ConfigurationError(
-            f"{root} would be copied as the project. Make a folder for it (`runfolio init NAME`), or use --in-place",
-            key=str(root),
+            f"{located.root} would be copied as the project. Make a folder for it (`runfolio init NAME`), or use "
+            "--in-place",
+            key=str(located.root),
         )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runfolio_plugins.launch.working_copy import WorkingCopy, changed_files, make_copy, plan_copy
+from runfolio.snapshot import look_through
+from runfolio_plugins.launch.working_copy import WorkingCopy, changed_files, make_copy
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def copy_of(root: Path, **options: object) -> WorkingCopy:
-    return make_copy(plan_copy(root, **options), root.parent / "copy")  # type: ignore[arg-type]  # handed through
+    return make_copy(look_through(root, **options), root.parent / "copy")  # type: ignore[arg-type]  # handed through
 
 
 def test_files_keep_contents_modes_and_times(root: Path) -> None:
@@ -122,7 +123,7 @@ def test_special_files_and_unreadable_ones_are_named(root: Path) -> None:
 
 def test_a_file_that_vanishes_meanwhile_is_named(root: Path) -> None:
     (root / "gone").write_text("x")
-    plan = plan_copy(root)
+    plan = look_through(root)
     (root / "gone").unlink()
     copy = make_copy(plan, root.parent / "copy")
     assert ["gone"] == [path for path, _ in copy.left_out]
@@ -170,7 +171,7 @@ def test_any_tree_is_copied_as_it_is(tmp_path_factory: pytest.TempPathFactory, n
         else:
             (root / name).mkdir()
             (root / name / content).write_bytes(b"inside")
-    plan = plan_copy(root)
+    plan = look_through(root)
     copy = make_copy(plan, root.parent / "copy")
     for path in plan.files:
         assert (root / path).read_bytes() == (copy.root / path).read_bytes()

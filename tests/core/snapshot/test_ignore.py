@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runfolio_plugins.launch import ignore
-from runfolio_plugins.launch.working_copy import plan_copy
+from runfolio.snapshot import ignore, look_through
 
 
 def decision(lines: str, path: str) -> bool | None:
@@ -67,7 +66,7 @@ PATHS = st.lists(st.lists(NAMES, min_size=1, max_size=3).map("/".join), min_size
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=PATHS, top=PATTERNS, inner=PATTERNS)
-def test_a_plan_copies_what_git_would_add(
+def test_files_are_those_that_git_would_add(
     tmp_path_factory: pytest.TempPathFactory, paths: list[str], top: list[str], inner: list[str]
 ) -> None:
     root = tmp_path_factory.mktemp("repository")
@@ -89,7 +88,7 @@ def test_a_plan_copies_what_git_would_add(
         check=True,
     )
     wanted = sorted(os.fsdecode(name) for name in listing.stdout.split(b"\0") if name)
-    assert wanted == plan_copy(root).files
+    assert wanted == look_through(root).files
 
 
 def test_rules_from_above_the_project_hold_too(tmp_path: Path) -> None:
@@ -100,7 +99,7 @@ def test_rules_from_above_the_project_hold_too(tmp_path: Path) -> None:
     project.mkdir()
     for name in ("a.log", "only.txt", "private", "kept.py"):
         (project / name).write_text("x")
-    plan = plan_copy(project)
+    plan = look_through(project)
     assert ["kept.py"] == plan.files
     assert ["a.log", "only.txt", "private"] == sorted(plan.reachable)
 
@@ -115,6 +114,6 @@ def test_what_git_tracks_is_copied_although_it_is_ignored(tmp_path: Path) -> Non
     (tmp_path / ".gitignore").write_text("data/\n")
     (tmp_path / ".runfolioignore").write_text("own/\n")
     subprocess.run(["git", "add", "-f", "data/small.csv", "own/x"], cwd=tmp_path, check=True)
-    plan = plan_copy(tmp_path)
+    plan = look_through(tmp_path)
     assert [".gitignore", ".runfolioignore", "data/small.csv"] == plan.files
     assert ["data/large.bin", "own/"] == sorted(plan.reachable)

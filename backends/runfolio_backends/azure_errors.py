@@ -41,6 +41,8 @@ from runfolio.errors import (
 )
 from runfolio_backends.cloud_errors import (
     AGAIN,
+    LOOKING,
+    NOTHING_THERE,
     REACH,
     TRANSPORT,
     Meaning,
@@ -192,6 +194,8 @@ def translate_errors(request: Request) -> Generator[None]:
     except (AzureError, aiohttp.ClientError, OSError) as error:
         meaning = meaning_of(error)
         assert meaning is not None
+        if meaning.kind is NotFoundError and request.operation not in LOOKING:
+            meaning = NOTHING_THERE
         if meaning.kind is AlreadyExistsError and request.operation != "create":
             meaning = Meaning(TransientStorageError, "The blob was replaced meanwhile")
         raise our_error(error, meaning, request, code_of(error)) from cause_of(error)

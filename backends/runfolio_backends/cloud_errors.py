@@ -47,6 +47,11 @@ class Request(NamedTuple):
     url: str
 
 
+LOOKING: Final = frozenset({"get", "stat", "copy"})
+"""What can find no object. For anything else 404 means that more is missing than one."""
+NOTHING_THERE: Final = Meaning(StorageError, "What answers there is not the service: check the endpoint and the URL")
+
+
 def by_status(status: int) -> Meaning:
     """What an HTTP status means where the service gives no code that says more."""
     if status in (408, 425, 429) or (status >= 500 and status not in (501, 505)):  # noqa: PLR2004 (RFC 9110)

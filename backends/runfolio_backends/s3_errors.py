@@ -22,6 +22,8 @@ from runfolio.errors import (
 from runfolio_backends.cloud_errors import (
     AGAIN,
     CERTIFICATE,
+    LOOKING,
+    NOTHING_THERE,
     REACH,
     TRANSPORT,
     Meaning,
@@ -223,6 +225,8 @@ def translate_errors(request: Request) -> Generator[None]:
     except (ClientError, BotoCoreError, aiohttp.ClientError, OSError) as error:
         meaning = meaning_of(error)
         assert meaning is not None
+        if meaning.kind is NotFoundError and request.operation not in LOOKING:
+            meaning = NOTHING_THERE
         if meaning.kind is AlreadyExistsError and request.operation != "create":
             meaning = Meaning(TransientStorageError, "The object was replaced meanwhile")
         code = code_of(error) if isinstance(error, ClientError) else ""

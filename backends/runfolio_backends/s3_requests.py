@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import s3fs
 
 _CONFLICTS: Final = 4
+_GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _NOT_COPIED: Final = frozenset({"InvalidRequest", "EntityTooLarge", "NotImplemented", "MethodNotAllowed"})
 """What S3 answers when an object cannot be copied in one request, for one because it is larger than 5 GiB."""
 
@@ -151,12 +152,16 @@ class S3Requests(Requests):
     async def delete(self, paths: list[str]) -> None:  # noqa: D102 (docstring inherited)
         client = await self._client()
         if len(paths) == 1:
-            await client.delete_object(Key=paths[0], **self._arguments)
+            try:
+                await client.delete_object(Key=paths[0], **self._arguments)
+            except ClientError as error:
+                if s3_errors.code_of(error) not in _GONE:
+                    raise
             return
         objects = {"Objects": [{"Key": path} for path in paths], "Quiet": True}
         response = await client.delete_objects(Delete=objects, **self._arguments)
         for one in response.get("Errors", ()):
-            if one.get("Code") not in ("NoSuchKey", "NoSuchVersion"):
+            if one.get("Code") not in _GONE:
                 raise ClientError({**response, "Error": one}, "DeleteObjects")
 
     async def copy(self, bucket: str, source: str, path: str) -> bool:

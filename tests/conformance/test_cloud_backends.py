@@ -2,34 +2,115 @@
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.register_assert_rewrite("runfolio.testing.conformance")
-
-from runfolio.testing.conformance import BackendConformance, deviates  # noqa: E402 (after asking for readable assertions)
+from runfolio.testing.conformance import (
+    BackendConformance,
+    ListConformance,
+    ReadConformance,
+    WriteConformance,
+    deviates,
+)
+from runfolio_backends.azure import AzureBackend
+from runfolio_backends.s3 import S3Backend
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from azurite_blobs import AzuriteBlobs
+    from moto_s3 import MotoS3
+    from rclone_s3 import RcloneS3
     from runfolio.backend import Backend
-    from store_access import TestStore
+    from seaweed_s3 import SeaweedS3
+
+WRONG = "wrong-secret-of-the-kit"
+WRONG_KEY = "d3Jvbmctc2VjcmV0LW9mLXRoZS1raXQ="
+PREFIX = "history/"
 
 
-class TestS3OnMoto(BackendConformance):
-    @pytest.fixture
-    def backend(self, s3_store: TestStore) -> Backend:
-        from runfolio_backends.s3 import S3Backend
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
-        return S3Backend(s3_store.url, **s3_store.options)
+
+class S3Rules(BackendConformance):
+    """What the two S3 servers have in common."""
+
+    model_examples = 5  # each request crosses the network
+    model_steps = 20
+    secrets = (WRONG,)
+    server: Any
+    port: int
+
+    @pytest.fixture(autouse=True)
+    def _port(self, closed_port: int) -> None:
+        self.port = closed_port
+
+    def use(self, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Work with a server: in this process, and in those that the kit starts."""
+        self.server = server
+        for name, value in server.store().environment.items():
+            monkeypatch.setenv(name, value)
+
+    def make_backend(self, folder: Path) -> Backend:
+        return S3Backend(f"s3://{self.server.bucket()}/{PREFIX}")
+
+    def raw_put(self, backend: Backend, key: str, data: bytes) -> None:
+        self.server.s3.put_object(Bucket=_bucket(backend), Key=f"{PREFIX}{key}", Body=data)
+
+    def raw_get(self, backend: Backend, key: str) -> bytes:
+        found: bytes = self.server.s3.get_object(Bucket=_bucket(backend), Key=f"{PREFIX}{key}")["Body"].read()
+        return found
+
+    def make_denied(self, backend: Backend) -> Backend | None:
+        return S3Backend(backend.url, key="AKIAWRONGWRONGWRONG", secret=WRONG)
+
+    def make_missing(self, backend: Backend) -> Backend | None:
+        return S3Backend("s3://bucket-that-nobody-has-made/history")
+
+    def make_unreachable(self, backend: Backend) -> Backend | None:
+        return S3Backend(backend.url, endpoint=f"http://127.0.0.1:{self.port}", connect_timeout=2.0, read_timeout=2.0)
 
 
-class TestS3OnSeaweed(BackendConformance):
-    @pytest.fixture
-    def backend(self, seaweed_store: TestStore) -> Backend:
-        from runfolio_backends.s3 import S3Backend
+class TestS3OnMoto(S3Rules):
+    @pytest.fixture(autouse=True)
+    def _server(self, moto: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.use(moto, monkeypatch)
 
-        return S3Backend(seaweed_store.url, **seaweed_store.options)
+    def make_read_only(self, backend: Backend) -> Backend | None:
+        return self._allowed(backend, "GetObject")
+
+    def make_undeletable(self, backend: Backend) -> Backend | None:
+        return self._allowed(backend, "GetObject", "PutObject")
+
+    def _allowed(self, backend: Backend, *actions: str) -> Backend:
+        from moto_s3 import allow
+
+        key = self.server.key(*allow(_bucket(backend), on_bucket=["ListBucket"], on_objects=actions))
+        return S3Backend(backend.url, key=key.id, secret=key.secret)
+
+
+class TestS3OnSeaweed(S3Rules):
+    impossible = {  # noqa: RUF012 (read only)
+        "make_undeletable": "its permission to write is also that to delete",
+        "make_missing": "it makes a bucket when somebody who may do so puts an object into it",
+    }
+
+    @pytest.fixture(autouse=True)
+    def _server(self, seaweed: SeaweedS3, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.use(seaweed, monkeypatch)
+
+    def make_read_only(self, backend: Backend) -> Backend | None:
+        from seaweed_s3 import READER
+
+        return S3Backend(backend.url, key=READER.id, secret=READER.secret)
 
     @pytest.mark.parametrize("start_after", ["", "a", "b/B", "b/a", "b/lower", "b/z", "z"])
     @pytest.mark.parametrize("limit", [None, 0, 1, 2, 99])
@@ -41,38 +122,79 @@ class TestS3OnSeaweed(BackendConformance):
         expected = [key for key in keys if key > start_after]
         assert [info.key for info in backend.list("b/", start_after=start_after, limit=limit)] == expected[:limit]
 
-    @deviates("as above: the operations are the kit's, in one folder")
-    def test_against_a_dict(self, backend: Backend) -> None:
-        chance, model = random.Random(1), dict[str, bytes]()
+    @deviates("as above: what is listed is compared without its order across folders")
+    def test_against_a_dict(self, tmp_path: Path) -> None:
+        backend, model = self.make_backend(tmp_path), dict[str, bytes]()
         keys = [f"b/{one}{two}" for one in ("a", "a-", "a0") for two in ("x", "y", "-1")]
-        for _ in range(150):
-            key, data = chance.choice(keys), bytes(chance.randrange(5))
-            if chance.randrange(2):
-                backend.put(key, data)
-                model[key] = data
+        for at in range(150):
+            key = keys[at * 7 % len(keys)]
+            if at % 3:
+                model[key] = bytes(at % 5)
+                backend.put(key, model[key])
             else:
                 backend.delete([key])
                 model.pop(key, None)
-            after = chance.choice(keys)
+            after = keys[at % len(keys)]
             assert [info.key for info in backend.list("b/", start_after=after)] == sorted(
-                key for key in model if key > after
+                one for one in model if one > after
             )
         assert {info.key: backend.get(info.key) for info in backend.list()} == model
 
 
-class TestS3WithoutConditions(BackendConformance):
+class TestS3WithoutConditions(ReadConformance, WriteConformance, ListConformance):
     """On a server that takes the condition and ignores it: a single writer's store."""
 
-    @pytest.fixture
-    def backend(self, rclone_store: TestStore) -> Backend:
-        from runfolio_backends.s3 import S3Backend
+    @pytest.fixture(autouse=True)
+    def _server(self, rclone: RcloneS3, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rclone = rclone
+        for name, value in rclone.store().environment.items():
+            monkeypatch.setenv(name, value)
 
-        return S3Backend(rclone_store.url, single_writer=True, **rclone_store.options)
+    def make_backend(self, folder: Path) -> Backend:
+        return S3Backend(self.rclone.store().url, single_writer=True)
 
 
 class TestAzure(BackendConformance):
-    @pytest.fixture
-    def backend(self, azure_store: TestStore) -> Backend:
-        from runfolio_backends.azure import AzureBackend
+    model_examples = 5
+    model_steps = 20
+    secrets = (WRONG_KEY,)
 
-        return AzureBackend(azure_store.url, **azure_store.options)
+    @pytest.fixture(autouse=True)
+    def _server(self, azurite: AzuriteBlobs, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.azurite, self.port = azurite, closed_port
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string())
+
+    def make_backend(self, folder: Path) -> Backend:
+        return AzureBackend(f"az://{self.azurite.container()}/{PREFIX}")
+
+    def raw_put(self, backend: Backend, key: str, data: bytes) -> None:
+        blob = self.azurite.service.get_blob_client(_bucket(backend), f"{PREFIX}{key}")
+        blob.upload_blob(data, overwrite=True)
+
+    def raw_get(self, backend: Backend, key: str) -> bytes:
+        blob = self.azurite.service.get_blob_client(_bucket(backend), f"{PREFIX}{key}")
+        return blob.download_blob().readall()
+
+    def make_denied(self, backend: Backend) -> Backend | None:
+        return AzureBackend(backend.url, connection_string=self.azurite.connection_string(key=WRONG_KEY))
+
+    def make_missing(self, backend: Backend) -> Backend | None:
+        return AzureBackend("az://container-that-nobody-has-made/history")
+
+    def make_unreachable(self, backend: Backend) -> Backend | None:
+        nowhere = self.azurite.connection_string(server=f"http://127.0.0.1:{self.port}")
+        return AzureBackend(backend.url, connection_string=nowhere, connect_timeout=2.0, read_timeout=2.0)
+
+    def make_read_only(self, backend: Backend) -> Backend | None:
+        return self._allowed(backend, "rl")
+
+    def make_undeletable(self, backend: Backend) -> Backend | None:
+        return self._allowed(backend, "rlwc")
+
+    def _allowed(self, backend: Backend, permission: str) -> Backend:
+        signature = self.azurite.sas(_bucket(backend), permission)
+        return AzureBackend(backend.url, connection_string=self.azurite.connection_string(sas=signature))
+
+
+def _bucket(backend: Backend) -> str:
+    return backend.url.split("/")[2].partition("@")[0]

@@ -106,14 +106,13 @@ def _azure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> C
 
     azurite: AzuriteBlobs = request.getfixturevalue("azurite")
     proxy, container = FaultProxy(azurite.server.ports[0]), azurite.container()
-    endpoint = azurite.endpoint.replace(azurite.server.url, proxy.url)
-    store = azurite.store(azurite.connection_string(endpoint=endpoint), container)
+    store = azurite.store(azurite.connection_string(server=proxy.url), container)
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
 
     def break_key() -> str:
         wrong = "d3JvbmctbG9uZy1zZWNyZXQtd3Jvbmc="
-        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string(key=wrong, endpoint=endpoint))
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.connection_string(key=wrong, server=proxy.url))
         return wrong
 
     return Cloud(

@@ -10,7 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUBJECTS = ("start_up", "request_counts", "log_hot_path", "rows_to_parquet", "index_scale", "many_processes")
+SUBJECTS = (
+    "start_up",
+    "request_counts",
+    "log_hot_path",
+    "rows_to_parquet",
+    "source_snapshots",
+    "index_scale",
+    "many_processes",
+)
 
 
 def main() -> int:

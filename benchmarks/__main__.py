@@ -16,6 +16,7 @@ SUBJECTS = {
     "request_counts": [],
     "log_hot_path": ["--quick"],
     "rows_to_parquet": ["--quick"],
+    "source_snapshots": [],
     "index_scale": ["--runs", "10000"],
     "many_runs": ["--runs", "2000"],
     "many_processes": ["--processes", "8"],

@@ -53,6 +53,7 @@ class CloudBackend(FsspecBackend):
         self._sizes = sizes
         self._clock: tuple[datetime, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
         self._downloads = Downloads()
 
     @abstractmethod
@@ -175,9 +176,9 @@ class CloudBackend(FsspecBackend):
         return None if clock is None else clock[0] + timedelta(seconds=time.monotonic() - clock[1])
 
     def after_fork(self) -> None:  # noqa: D102 (docstring inherited)
-        if self._loop is not None:
+        if self._loop is not None and self._process != os.getpid():  # else it is no child, and the loop is in use
             _abandon(self._loop)
-            self._loop = None
+        self._loop = None
         super().after_fork()
         self._downloads = Downloads()
 
@@ -197,7 +198,7 @@ class CloudBackend(FsspecBackend):
         return self._translate(Request(self.name, operation, key, self._url))
 
     def _run(self, request: Coroutine[Any, Any, _T]) -> _T:
-        self._loop = get_loop()
+        self._loop, self._process = get_loop(), os.getpid()
         future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
             return future.result()

@@ -131,9 +131,12 @@ def _source_problem(path: str) -> str | None:
         if part in ("", ".", ".."):
             return f"it has the part {part!r}"
         # What HFS+ ignores in names, and what NTFS cuts off or stands for the short form.
-        plain = "".join(letter for letter in part if unicodedata.category(letter) != "Cf").casefold()
+        visible = part if part.isascii() else "".join(one for one in part if unicodedata.category(one) != "Cf")
+        plain = visible.casefold()
         plain = plain.split(":", 1)[0].rstrip(". ")
-        if plain in _NEVER_SOURCE or any(piece.rstrip(". ") in _NEVER_SOURCE for piece in plain.split("\\")):
+        if plain in _NEVER_SOURCE or (
+            "\\" in plain and any(piece.rstrip(". ") in _NEVER_SOURCE for piece in plain.split("\\"))
+        ):
             return f"the part {part!r} is no part of a project"
     if parts[0] == "outputs":
         return "outputs is no part of a project"

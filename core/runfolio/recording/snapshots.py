@@ -144,5 +144,6 @@ def remember(history: History, snapshot: Snapshot, run_id: str, store_id: str, h
         known.holds((sha for sha, home in homes.items() if home == stem), stem, now)
     if not snapshot.unchanged:
         known.commits[snapshot.commit] = run_id
+    known.news = True
     known.trim()
     known.save(memory / _KNOWN)

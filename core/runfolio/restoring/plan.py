@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from runfolio.restoring.transaction import (
     look,
 )
 from runfolio.snapshot.objects import EMPTY_TREE, EXECUTABLE, FILE, FOLDER, LINK, REPOSITORY, Entry
-from runfolio.snapshot.packing import Pack, PackWriter, open_pack
+from runfolio.snapshot.packing import Pack, PackWriter
 from runfolio.snapshot.reading import open_source
 from runfolio.snapshot.taking import list_entries, take_snapshot
 
@@ -367,20 +367,22 @@ def write_source(source: StoredSource, folder: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=".source.", dir=folder.parent) as temporary:
         entries = [entry for entry in source.entries if entry.mode != REPOSITORY]
-        pack = _joined(source.pack_of, entries, Path(temporary))
         target = TargetFolder(folder, validate_source_path)
-        Applying(target, Journal(source.run_id, source.commit, 0.0, [], entries), pack, Path(temporary, "staged")).run()
+        journal = Journal(source.run_id, source.commit, 0.0, [], entries)
+        Applying(target, journal, _Contents(source), Path(temporary, "staged")).run()
 
 
-def _joined(find: Callable[[str], Pack], entries: Iterable[Entry], folder: Path) -> Pack:
-    """One pack of the files in several."""
-    with PackWriter(folder) as pack:
-        for entry in entries:
-            if entry.mode in (FILE, EXECUTABLE, LINK):
-                source = find(entry.sha)
-                place = source.places[entry.sha]
-                pack.add_compressed(entry.sha, place.kind, place.size, source.compressed(entry.sha))
-        return open_pack(pack.finish())
+class _Contents:
+    """The contents of a source that lies in several packs."""
+
+    def __init__(self, source: StoredSource) -> None:
+        self._source = source
+
+    def read(self, sha: str) -> bytes:
+        return self._source.pack_of(sha).read(sha)
+
+    def chunks(self, sha: str) -> Iterator[bytes]:
+        return self._source.pack_of(sha).chunks(sha)
 
 
 def open_source_of(run: Run) -> StoredSource:

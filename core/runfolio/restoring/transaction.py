@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 from runfolio._platform import FileLock
 from runfolio.errors import FormatError, RunStateError, StorageError
@@ -224,18 +224,30 @@ def _read(folder: Path) -> Journal:
         ) from error
 
 
+class Contents(Protocol):
+    """Where the contents of files come from: a pack, or several."""
+
+    def read(self, sha: str) -> bytes:
+        """Return the bytes of an object."""
+        ...
+
+    def chunks(self, sha: str) -> Iterator[bytes]:
+        """Yield the bytes of an object, in pieces."""
+        ...
+
+
 class Applying:
     """Makes a folder what a journal says.
 
     Args:
         target: the folder.
         journal: what to do.
-        pack: the contents of what is written.
+        contents: of what is written.
         staged: where a file lies until it is complete.
     """
 
-    def __init__(self, target: TargetFolder, journal: Journal, pack: Pack, staged: Path) -> None:
-        self._target, self._pack, self._staged = target, pack, staged
+    def __init__(self, target: TargetFolder, journal: Journal, contents: Contents, staged: Path) -> None:
+        self._target, self._contents, self._staged = target, contents, staged
         self._before = {entry.path: entry for entry in journal.before}
         self._after = {entry.path: entry for entry in journal.after}
         self._wanted: Mapping[str, Stamp] = journal.wanted
@@ -279,9 +291,9 @@ class Applying:
         elif entry.mode == FOLDER:
             self._target.make_folder(path)
         elif entry.mode == LINK:
-            self._target.write_link(path, self._pack.read(entry.sha), staged=self._staged)
+            self._target.write_link(path, self._contents.read(entry.sha), staged=self._staged)
         else:
-            chunks = self._pack.chunks(entry.sha)
+            chunks = self._contents.chunks(entry.sha)
             self._target.write(path, chunks, executable=entry.mode == EXECUTABLE, staged=self._staged)
 
     def _stamp(self, path: str, entry: Entry, stamp: Stamp) -> None:

@@ -11,12 +11,12 @@ import json
 import os
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 TICK_NS: Final = 2_500_000_000
 """Longer than a tick of the time stamps of any file system: what is younger when it is read may change unseen."""
@@ -37,6 +37,7 @@ class Known:
         packs: when a pack was last seen, in seconds since the epoch.
         commits: a run whose ``source.json`` lists the files of a commit, by commit.
         store_id: of the store that this is true of.
+        news: whether there is something to save.
     """
 
     files: dict[str, tuple[int, int, int, int, str]] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Known:
     packs: dict[str, float] = field(default_factory=dict)
     commits: dict[str, str] = field(default_factory=dict)
     store_id: str | None = None
+    news: bool = field(default=False, compare=False)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -58,11 +60,14 @@ class Known:
             return cls()
 
     def save(self, path: Path) -> None:
-        """Remember this. Trouble is left to the next one: it is a cache."""
+        """Remember this, unless it was. Trouble is left to the next one: it is a cache."""
+        if not self.news:
+            return
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps({"version": _VERSION, **asdict(self)}), encoding="ascii")
+            plain = {name: getattr(self, name) for name in ("files", "objects", "packs", "commits", "store_id")}
+            temporary.write_text(json.dumps({"version": _VERSION, **plain}), encoding="ascii")
             temporary.replace(path)
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -82,15 +87,25 @@ class Known:
             began_ns: when reading began. A file that was touched within a tick before is not remembered: it may change
                 again without another time stamp.
         """
+        row = (*_stamp(state), sha)
         if max(state.st_mtime_ns, state.st_ctime_ns) < began_ns - TICK_NS:
-            self.files[path] = (*_stamp(state), sha)
-        else:
-            self.files.pop(path, None)
+            if self.files.get(path) != row:
+                self.files[path] = row
+                self.news = True
+        elif self.files.pop(path, None) is not None:
+            self.news = True
+
+    def keep_only(self, paths: Collection[str]) -> None:
+        """Forget the files that are not there any more."""
+        for path in [path for path in self.files if path not in paths]:
+            del self.files[path]
+            self.news = True
 
     def holds(self, objects: Iterable[str], pack: str, now: float) -> None:
         """Remember that a pack of the store holds objects."""
         self.objects.update(dict.fromkeys(objects, pack))
         self.packs[pack] = now
+        self.news = True
 
     def trim(self) -> None:
         """Forget everything about the store when it has become too much: it is learned anew."""

@@ -152,7 +152,7 @@ class _Taking:
                     pack.add(sha, kind, data)
             # A commit that the store has with all that belongs to it needs no pack.
             made = pack.finish() if len(pack) else None
-        self._known.files = {path: row for path, row in self._known.files.items() if path in self._files.states}
+        self._known.keep_only(self._files.states)
         self._left_out.sort()
         return self._result(entries, built, made)
 
@@ -252,8 +252,11 @@ class _Taking:
     def _read_files(self, pack: PackWriter, paths: list[str]) -> Iterator[Entry]:
         with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1), thread_name_prefix="runfolio-hash") as pool:
             for batch in self._batches(paths):
-                for path, read in zip(batch, pool.map(self._read, batch), strict=True):
-                    entry = self._keep(pack, path, read)
+                known = {path: read for path in batch if (read := self._remembered(path)) is not None}
+                unknown = [path for path in batch if path not in known]
+                known.update(zip(unknown, pool.map(self._read, unknown), strict=True))
+                for path in batch:
+                    entry = self._keep(pack, path, known[path])
                     if entry is not None:
                         yield entry
 
@@ -286,19 +289,22 @@ class _Taking:
         self._states[path] = (state.st_size, state.st_mtime_ns)
         return entry
 
-    def _read(self, path: str) -> _Read:
-        """Read one file; in a thread of its own."""
+    def _remembered(self, path: str) -> _Read | None:
+        """A file that need not be read to know what it is, nor to be packed; None for another."""
         state = self._files.states[path]
-        mode = EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
         sha = self._known.blob_of(path, state)
         if sha is not None and (sha in self._homes or state.st_size > _SMALL):
-            return _Read(Entry(path, mode, state.st_size, sha), state=state)
+            return _Read(Entry(path, _mode(state), state.st_size, sha), state=state)
+        return None
+
+    def _read(self, path: str) -> _Read:
+        """Read one file; in a thread of its own."""
         try:
             with _opened(f"{self._files.root}/{path}") as file:
                 state = os.fstat(file.fileno())
                 if not stat.S_ISREG(state.st_mode):
                     return _Read(None, "it is no regular file any more")
-                return self._digest(path, mode, state, file)
+                return self._digest(path, _mode(state), state, file)
         except FileNotFoundError:
             return _Read(None)  # gone since the folder was read
         except OSError as error:
@@ -351,6 +357,10 @@ class _Taking:
         for path in self._files.folders:
             if path not in used and path not in folders and not path.startswith(inside) and not _refused(path):
                 yield Entry(path, FOLDER, 0, EMPTY_TREE)
+
+
+def _mode(state: os.stat_result) -> int:
+    return EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
 
 
 def _usable_homes(known: Known) -> dict[str, str]:

@@ -183,7 +183,13 @@ def metric(name: str, value: str, step: int | None, *, text: bool) -> None:
 @click.option("--timeout", metavar="SECONDS", type=float, default=600.0, show_default=True, help="How long to wait.")
 @click.pass_context
 def capture(context: click.Context, timeout: float) -> None:
-    """Store what lies in ./outputs now, from inside a tracked run. Otherwise it is stored when the run ends."""
+    """Store what lies in ./outputs now, from inside a tracked run. Otherwise it is stored when the run ends.
+
+    \b
+    Examples:
+      runfolio capture
+      runfolio capture --timeout 60
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
     from runfolio_plugins.launch.mailbox import ask  # noqa: PLC0415 (loaded on use)
 
     try:
@@ -216,7 +222,13 @@ def clean(runs: tuple[str, ...], *, everything: bool, dry_run: bool, force: bool
 
     The copy of a run is kept when the script made files outside of what is stored, or when storage failed: for seven
     days, and only the newest ten. Every `runfolio run` removes what is over.
-    """
+
+    \b
+    Examples:
+      runfolio clean
+      runfolio clean k3f9q
+      runfolio clean --all --dry-run
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
     from runfolio_plugins.launch.cleaning import clean_up  # noqa: PLC0415 (loaded on use)
 
     for line in clean_up(runs, everything=everything, dry_run=dry_run, force=force):

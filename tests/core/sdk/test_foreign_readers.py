@@ -15,6 +15,15 @@ import pytest
 
 import runfolio as rf
 
+BUSY = """
+import sys
+import runfolio as rf
+history = rf.open_history(sys.argv[1], project="plain")
+for _ in range(20):
+    with history.start_run(system_metrics=False) as run:
+        for step in range(14):
+            run.log("busy", float(step), step=step)
+"""
 PROJECTS = ["2024", "a #1 b", "plain"]
 KILLED = """
 import os, signal, sys
@@ -76,6 +85,29 @@ def test_rows_of_running_runs_are_not_there_twice(store: str, history: rf.Histor
         assert len(history.run(run.id).metric("loss").values()) == (part + 1) * 10
     run.finish()
     check(store, {**filled, run.id: 30})
+
+
+def test_while_another_process_writes_no_run_is_seen_in_part(store: str, filled: dict[str, int]) -> None:
+    """Whatever the moment, a run is there with all its rows or not at all, and no file is half written."""
+    with (
+        subprocess.Popen([sys.executable, "-c", BUSY, store], stderr=subprocess.PIPE) as writing,
+        duckdb.connect() as db,
+    ):
+        seen, done = 0, False
+        while not done:
+            done = writing.poll() is not None
+            query = f"select run_id, count(*) from read_parquet('{pattern(store)}') group by run_id"
+            by_duckdb = dict(db.execute(query).fetchall())
+            files = sorted(glob.glob(pattern(store)))  # noqa: PTH207 (the pattern as other programs would use it)
+            frame = pd.concat([pd.read_parquet(file) for file in files])
+            by_pandas = frame.groupby("run_id", observed=True).size().to_dict()
+            by_arrow = ds.dataset(files).to_table(columns=["run_id"])["run_id"].value_counts().to_pylist()
+            assert {14} == {*by_duckdb.values(), *by_pandas.values(), *(one["counts"] for one in by_arrow)}
+            assert seen <= len(by_duckdb) <= len(by_pandas) == len(by_arrow)
+            seen = len(by_pandas)
+        assert writing.stderr is not None
+        assert b"" == writing.stderr.read()
+    assert len(filled) + 20 == seen
 
 
 def test_after_a_kill_and_a_sync_each_row_is_there_once(

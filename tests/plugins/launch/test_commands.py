@@ -240,3 +240,10 @@ def test_help_of_the_script_is_not_ours(project: Project) -> None:
     done = project.runfolio("run", "--no-system-metrics", "script.py", "--help", "--", "-n", "--name")
     assert "['--help', '--', '-n', '--name']" in done.stdout
     assert "Examples" in project.runfolio("run", "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["init", "run", "metric", "capture", "clean"])
+def test_each_command_has_help_with_examples(project: Project, name: str) -> None:
+    shown = project.runfolio(name, "-h")
+    assert 0 == shown.returncode
+    assert f"runfolio {name}" in shown.stdout.split("Examples:")[1]

@@ -115,7 +115,7 @@ def _cases() -> dict[str, Callable[[rf.ActiveRun], Callable[[int], object]]]:
 
     def case(*arguments: object, step: bool = True) -> Callable[[rf.ActiveRun], Callable[[int], object]]:
         def bind(run: rf.ActiveRun) -> Callable[[int], object]:
-            log: Callable[..., object] = run.log
+            log = cast("Callable[..., object]", run.log)
             if step:
                 return lambda place: log(*arguments, step=place)
             return lambda _: log(*arguments)

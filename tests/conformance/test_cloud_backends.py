@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runfolio.testing.conformance import (
+from runfolio.testing.conformance import BackendConformance, deviates
     BackendConformance,
     ListConformance,
     ReadConformance,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from azurite_blobs import AzuriteBlobs
     from moto_s3 import MotoS3
-    from rclone_s3 import RcloneS3
     from runfolio.backend import Backend
     from seaweed_s3 import SeaweedS3
 
@@ -139,19 +138,6 @@ class TestS3OnSeaweed(S3Rules):
                 one for one in model if one > after
             )
         assert {info.key: backend.get(info.key) for info in backend.list()} == model
-
-
-class TestS3WithoutConditions(ReadConformance, WriteConformance, ListConformance):
-    """On a server that takes the condition and ignores it: a single writer's store."""
-
-    @pytest.fixture(autouse=True)
-    def _server(self, rclone: RcloneS3, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rclone = rclone
-        for name, value in rclone.store().environment.items():
-            monkeypatch.setenv(name, value)
-
-    def make_backend(self, folder: Path) -> Backend:
-        return S3Backend(self.rclone.store().url, single_writer=True)
 
 
 class TestAzure(BackendConformance):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from figures import Figure, show
 

@@ -73,3 +73,13 @@ install_azurite() { # install_azurite VENV: puts the program azurite-blob beside
     ln -sf ../azurite/node_modules/.bin/azurite-blob "$folder/bin/azurite-blob"
     echo "$azurite" >"$folder/azurite/installed"
 }
+
+install_java() { # install_java: makes sure that there is a Java runtime, which Spark needs
+    if command -v java >/dev/null; then return; fi
+    if [ "$(id -u)" != 0 ]; then
+        echo "A Java runtime (17 or newer) is needed for Spark: install the package default-jre-headless." >&2
+        return 1
+    fi
+    again apt-get update -q
+    again apt-get install -y -q --no-install-recommends default-jre-headless
+}

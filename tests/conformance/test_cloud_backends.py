@@ -8,12 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runfolio.testing.conformance import BackendConformance, deviates
-    BackendConformance,
-    ListConformance,
-    ReadConformance,
-    WriteConformance,
-    deviates,
-)
 from runfolio_backends.azure import AzureBackend
 from runfolio_backends.s3 import S3Backend
 

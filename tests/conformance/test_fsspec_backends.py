@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
 
 _spaces = count()
-_NO_SERVER = dict.fromkeys(
+_NO_SERVER: dict[str, str] = dict.fromkeys(
     ("make_denied", "make_missing", "make_unreachable", "make_read_only", "make_undeletable"),
     "there is no server, and there are no credentials",
 )

@@ -30,16 +30,16 @@ class Footer:
         get: reads ranges of the object.
         size: its length, as the listing tells.
         key: where it lies, for messages.
-        tail: bytes to ask for at first; that of the footer and its trailer where it is known.
+        tail: bytes to ask for at first: those of the footer with its trailer, where they are known; else `TAIL`.
 
     Raises:
         FormatError: it is no Parquet file, or damaged.
     """
 
-    def __init__(self, get: Get, size: int, key: str = "", *, tail: int = TAIL) -> None:
+    def __init__(self, get: Get, size: int, key: str = "", *, tail: int | None = None) -> None:
         self.key: Final = key
         self.size: Final = size
-        start = max(size - max(tail, _TRAILER), 0)
+        start = max(size - max(TAIL if tail is None else tail, _TRAILER), 0)
         data = get(start, size)
         needed = int.from_bytes(data[-_TRAILER:-4], "little") + _TRAILER
         if len(data) != size - start or data[-4:] != _MAGIC or needed > size:

@@ -356,7 +356,6 @@ def test_nothing_is_recorded_when_that_is_wanted(project: Project, monkeypatch: 
         ({"script": "absent.py"}, "no script"),
         ({"script": "train"}, "-m"),
         ({"script": "."}, "folder"),
-        ({"script": "a.py", "target": "moon"}, "target"),
         ({"script": "a.py", "python": "no-such-python"}, "interpreter"),
         ({"script": "a.py", "capture": ("../up",)}, "capture"),
     ],

@@ -18,7 +18,7 @@ from runfolio.compact import compacting, reading
 from runfolio.compact.compacting import CompactReport, compact
 from runfolio.compact.part import Copied
 from runfolio.compact.reading import RowsReader
-from runfolio.errors import NotFoundError, RunfolioError
+from runfolio.errors import NotFoundError, RunfolioError, TransientStorageError
 from runfolio.index.view import Index
 from runfolio.rows.parquet import decode
 from runfolio.rows.schema import SCHEMA
@@ -53,7 +53,13 @@ class Compacted:
             for _ in range(world.environment.chance.randrange(20)):
                 world.pause()
             index = Index(RetryingBackend(world.backend, DOGGED, world.environment), environment=world.environment)
-            self.reports.append(compact(index, target=world.environment.chance.choice([1, 20_000, 10**9])))
+            target = world.environment.chance.choice([1, 20_000, 10**9])
+            try:
+                self.reports.append(compact(index, target=target))
+            except TransientStorageError as error:
+                if error.operation != "create":
+                    raise
+                # Its patience with a failing store is at its end: it leaves what a kill leaves.
             if all(one.ended is not None for one in busy):
                 return
 
@@ -241,13 +247,6 @@ def _live_rows_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def _gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compacted file that was removed meanwhile is no reason to look into the folders."""
-    monkeypatch.setattr(
-        RowsReader, "_read_copies", lambda self, part, run_ids: part.read(self._backend, frozenset(run_ids))
-    )
-
-
 def _half_read_runs_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """What could be read of a run's files is copied under the names of all of them."""
 
@@ -265,7 +264,7 @@ def _half_read_runs_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "within"),
-    [(_by_run_alone, 30), (_live_rows_overlooked, 30), (_gone_is_an_error, 60), (_half_read_runs_are_copied, 10)],
+    [(_by_run_alone, 30), (_live_rows_overlooked, 30), (_half_read_runs_are_copied, 10)],
     ids=lambda value: value.__name__.strip("_") if callable(value) else None,
 )
 def test_each_rule_is_needed(

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from moto_s3 import MotoS3
     from runfolio_backends.cloud import CloudBackend
 
+pytestmark = pytest.mark.cloud
+
 MEBI = 1024 * 1024
 
 

@@ -40,10 +40,10 @@ while True:
 
 def wait_for(marker: Path) -> str:
     """Wait until the script says that it is ready, and return what it said."""
-    fd = os.open(marker, os.O_RDONLY | os.O_NONBLOCK)
+    # Open for writing too: an earlier writer that closes late would be the end of the file otherwise.
+    fd = os.open(marker, os.O_RDWR)
     try:
         assert select.select([fd], [], [], LIMIT)[0], "the script did not get there"
-        os.set_blocking(fd, True)
         return os.read(fd, 1000).decode()
     finally:
         os.close(fd)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runfolio.journal.pending import Pending
     from runfolio.recording.recorder import Recorder
     from runfolio.recording.staging import FilesReport
+    from runfolio.recording.tailing import Tail
     from runfolio.recording.unsent import Unsent
     from runfolio.records import Record
 
@@ -83,7 +84,7 @@ class ActiveRun(Run):
 
         Args:
             columns: the values by metric.
-            step: the steps, one for each row; or the first one; counted on from the last one when left out.
+            step: the steps, one for each row; or the first one, an int; counted on from the last one when left out.
 
         Raises:
             InvalidValueError: columns of different lengths, or of a type that is no column of numbers, bools or strs.
@@ -253,6 +254,15 @@ class ActiveRun(Run):
         from runfolio.recording.unsent import unsent_of  # noqa: PLC0415 (loaded on use)
 
         return unsent_of(self._recorder)
+
+    def tail(self) -> Tail:
+        """Follow what this process logs, without a request: each ``read()`` of the result gives the rows that are new.
+
+        For a display that lives in the same process, such as a live curve.
+        """
+        from runfolio.recording.tailing import Tail  # noqa: PLC0415 (loads pyarrow)
+
+        return Tail(self._recorder)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was logged so far is in the store.

@@ -92,6 +92,11 @@ class Comparison:
         count = sum(value.differs for values in self.sections.values() for value in values)
         return f"<Comparison of {', '.join(run.short_id for run in self.runs)}: {count} differences>"
 
+    def _repr_html_(self) -> str:
+        from runfolio.notebook_html import comparison_html  # noqa: PLC0415 (only in notebooks)
+
+        return comparison_html(self)
+
 
 def compare(
     runs: Sequence[Run], gather: Gather, *, curves: bool = True, sources: Sequence[Source | None] | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.run import Run
+
+_DRAWN: Final = 400
+"""How many points of a curve a notebook draws."""
 
 
 class Series:
@@ -46,3 +49,8 @@ class Series:
 
     def __repr__(self) -> str:
         return f"<Series {self.name!r} of {self.run.id}>"
+
+    def _repr_html_(self) -> str:
+        from runfolio.notebook_html import curve_html, points_of  # noqa: PLC0415 (only in notebooks)
+
+        return curve_html(self.name, points_of(self.to_arrow(max_points=_DRAWN), self.name))

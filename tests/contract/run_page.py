@@ -4,6 +4,7 @@ Blocks of a page build on each other. By the language of the fence:
 
 ==============================  =====================================================================================
 ``python``                      executed; all blocks of the page share one namespace
+``ipython``                     a cell of a notebook, in a shell that shares this namespace
 ``pycon``                       a session with prompts, compared as doctest does
 ``console``                     each line that starts with ``$`` is a command, and must succeed
 ``sh``, ``bash``                one script, which must succeed
@@ -31,7 +32,7 @@ from pathlib import Path
 FENCE = re.compile(r"^(?P<indent>[ >]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
 NOT_RUN = re.compile(r"<!--\s*not run:\s*(?P<reason>\S.*?)\s*-->")
 FILE = re.compile(r"#\s*file:\s*(?P<name>\S+)\s*")
-KNOWN = {"python", "pycon", "console", "sh", "bash", "sql", "json", "toml", "yaml", "text", "mermaid"}
+KNOWN = {"python", "ipython", "pycon", "console", "sh", "bash", "sql", "json", "toml", "yaml", "text", "mermaid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,10 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> None:
     elif block.language == "python":
         # Empty lines before it make the line numbers of a traceback those of the page.
         exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+    elif block.language == "ipython":
+        from IPython.core.interactiveshell import InteractiveShell
+
+        InteractiveShell.instance(user_ns=namespace).run_cell(block.text).raise_error()
     elif block.language == "pycon":
         example = doctest.DocTestParser().get_doctest(block.text, namespace, page.name, str(page), block.line)
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

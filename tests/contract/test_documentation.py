@@ -90,6 +90,8 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
         ("```python\nassert 1 + 1 == 2\n```", True),
         ("```python\nassert 1 + 1 == 3\n```", False),
         ("```python\nx = 1\n```\n\n```python\nassert x == 1\n```", True),
+        ("```python\nx = 1\n```\n\n```ipython\nassert x == 1\n%who\n```", True),
+        ("```ipython\n%no_such_magic\nassert False\n```", False),
         ("```pycon\n>>> 1 + 1\n2\n```", True),
         ("```pycon\n>>> 1 + 1\n3\n```", False),
         ("```console\n$ true\nshown output\n$ test \\\n    1 = 1\n```", True),

@@ -117,6 +117,7 @@ def test_notebook(copy: Copy) -> None:
     cells = [cell for cell in nbformat.read(folder / "executed.ipynb", 4).cells if cell.cell_type == "code"]
     assert nbclient
     assert all(cell.execution_count for cell in cells)
+    assert sum("40 of 40" in str(output) for cell in cells for output in cell.outputs) == 3
     with rf.open_history(read_only=True) as history:
         trained = list(history.runs("notebook", experiment="iris-mlp", order_by="run_number"))
         assert [one.record.params["units"] for one in trained] == [2, 8, 32]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from runfolio.errors import InvalidValueError
 from runfolio.journal import frames
+from runfolio.journal.encoding import checked_step
 from runfolio.rows.raw import arange
 from runfolio.values import MAX_TEXT_BYTES, dump_json, unloggable
 
@@ -34,7 +35,7 @@ class Bulk:
 
     Args:
         columns: a mapping of names to 1-D arrays, or an Arrow table or batch.
-        step: the steps of all of them, or None.
+        step: the steps of all of them, or the first one; None counts on.
 
     Raises:
         InvalidValueError: a column or the steps cannot be logged, or lengths differ.
@@ -43,9 +44,9 @@ class Bulk:
     def __init__(self, columns: ArrayLike, step: ArrayLike | None) -> None:
         self.names: Final = [name for name, _ in _items(columns)]
         self._columns: Final = [_column(values, f"The column {name!r}") for name, values in _items(columns)]
-        self._steps: Final = None if step is None else _steps(step)
         lengths = [len(one) for one in self._columns]
         self.length: Final = lengths[0] if lengths else 0
+        self._steps: Final = None if step is None else _steps(step, self.length)
         if len(self.names) != len(set(self.names)):
             raise InvalidValueError("Two columns have the same name")
         if any(length != self.length for length in lengths):
@@ -127,7 +128,11 @@ def _column(values: ArrayLike, what: str) -> pa.ChunkedArray:
     raise InvalidValueError(f"{what} holds {kind}: log floats, ints, bools or strings; for others use run.log_table")
 
 
-def _steps(step: ArrayLike) -> pa.ChunkedArray:
+def _steps(step: ArrayLike, length: int) -> pa.ChunkedArray:
+    if not hasattr(step, "__len__"):
+        first = checked_step(step)
+        checked_step(first + max(length - 1, 0))
+        step = range(first, first + length)
     found = _arrow(step, "The steps")
     if not pa.types.is_integer(found.type) and len(found):
         raise InvalidValueError(f"Steps are ints, not {found.type}. For other axes, log them as a column of their own")

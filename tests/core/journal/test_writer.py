@@ -282,7 +282,9 @@ def test_columns_of_all_sorts(make_run: Any, read: Read, column: Any, expected: 
         ({"x": [1.0]}, [1.5]),
         ({"x": [1.0]}, [None]),
         ({"x": [1.0]}, np.array([2**64 - 1], np.uint64)),
-        ({"x": [1.0]}, 3),
+        ({"x": [1.0]}, 3.0),
+        ({"x": [1.0]}, True),
+        ({"x": [1.0, 2.0]}, 2**63 - 1),
         ({"x": [1, "a"]}, None),
         ({"x": [[1]]}, None),
         ({"x": np.zeros((2, 2))}, None),
@@ -307,6 +309,14 @@ def test_columns_share_steps_and_nulls_leave_rows_out(make_run: Any, read: Read)
     assert [("a", 10, 1.0), ("a", 7, 3.0), ("b", 5, "y")] == read(run)
     writer.log("a", 0.0)
     assert ("a", 8, 0.0) in read(run)
+
+
+def test_one_step_is_that_of_the_first_row(make_run: Any, read: Read) -> None:
+    writer, run = make_run()
+    writer.log_columns({"a": [1.0, 2.0], "b": [3.0, 4.0]}, step=7)
+    assert [("a", 7, 1.0), ("a", 8, 2.0), ("b", 7, 3.0), ("b", 8, 4.0)] == read(run)
+    writer.log_columns({"a": []}, step=7)
+    assert len(read(run)) == 4
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -59,6 +59,7 @@ class RunSet(Sequence[Run]):
         import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
 
         from runfolio.index.columns import extract  # noqa: PLC0415
+        from runfolio.index.layers import kept_rows, one_array  # noqa: PLC0415
         from runfolio.query import materialise, sort_indices  # noqa: PLC0415
 
         for column, wanted in (
@@ -68,7 +69,8 @@ class RunSet(Sequence[Run]):
             ("user_id", self._user),
         ):
             if wanted is not None:
-                table = table.filter(pc.equal(table[column], wanted))
+                others = pc.invert(pc.fill_null(pc.equal(table[column], wanted), fill_value=False))
+                table = kept_rows(table, one_array(others))
         if self._where is not None:
             terms = materialise(self._where.terms, lambda term: extract(table, term), table.num_rows)
             table = table.filter(self._where.mask(terms))

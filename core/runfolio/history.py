@@ -100,13 +100,12 @@ class History:
         self.plugins = plugins or Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
         address = store_address(settings)
         require_trust(address)
-        self._options = {**address.options, **(storage_options or {})}
+        options = {**address.options, **(storage_options or {})}
+        single_writer = bool(options.pop("single_writer", False)) or address.single_writer
+        self._options = {**options, **({"single_writer": True} if single_writer else {})}
+        self._word = address.word
         self._connection = Connection(
-            address.url,
-            plugins=self.plugins,
-            options=self._options,
-            read_only=read_only,
-            single_writer=address.single_writer,
+            address.url, plugins=self.plugins, options=options, read_only=read_only, single_writer=single_writer
         )
         self._reader = Reader(self._connection)
         self._leftovers_sent = False

@@ -432,7 +432,7 @@ class Recorder:
         """Environment for a child process that is to write to this run."""
         return {
             "RUNFOLIO_RUN_ID": self.run_id,
-            "RUNFOLIO_STORE": self.history.url,
+            "RUNFOLIO_STORE": self.history._word,  # noqa: SLF001 (a recorder is a part of its history)
             "RUNFOLIO_PROJECT": self.start.get("project") or self.history.project,
             "RUNFOLIO_MODE": self.mode,
             "RUNFOLIO_SPOOL": str(self.journal.folder.parent),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runfolio.active_run import ActiveRun
     from runfolio.asset_versions import Assets
     from runfolio.backend import Backend
-    from runfolio.compared_sources import Source
     from runfolio.comparison import Comparison
     from runfolio.config import Settings
     from runfolio.copying import CopyProgress, CopyReport
@@ -386,26 +385,28 @@ class History:
                 return goal  # type: ignore[no-any-return]  # checked on the line above
         return None
 
-    def compare(
-        self, runs: Iterable[str | Run], *, curves: bool = True, sources: Sequence[Source | None] | None = None
-    ) -> Comparison:
+    def compare(self, runs: Iterable[str | Run], *, curves: bool = True, source: bool = True) -> Comparison:
         """Compare two or more runs: what went into them, what came out, and where their curves part.
 
         Args:
             runs: the runs, or words for them.
             curves: read the curves of the metrics that all of them have, to say at which step they part.
-            sources: the source of each run, to compare file by file.
+            source: fetch the source of each run, where they differ, to say how: a unified diff by file.
 
         Raises:
             ValueError: fewer than two runs.
             RunNotFoundError: one of them is not there.
+            StorageError: the storage failed.
         """
-        from runfolio.comparison import compare  # noqa: PLC0415 (loaded on use)
+        from runfolio.compared_snapshots import sources_of  # noqa: PLC0415 (loaded on use)
+        from runfolio.comparison import compare  # noqa: PLC0415
 
         chosen = [self.run(one) for one in runs]
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
             raise ValueError("A comparison needs two or more runs")
-        return compare(chosen, self._connection.environment.gather, curves=curves, sources=sources)
+        with sources_of(chosen if source else []) as (sources, problems):
+            gather = self._connection.environment.gather
+            return compare(chosen, gather, curves=curves, sources=sources, problems=problems)
 
     @property
     def assets(self) -> Assets:

@@ -26,7 +26,7 @@ from runfolio.media import media_type
 from runfolio.recording.complaint import VARIABLE as COMPLAINT
 from runfolio.recording.complaint import Complaint
 from runfolio.recording.flusher import Flusher
-from runfolio.recording.redacting import redact_param
+from runfolio.recording.redacting import redact_param, redact_properties, redact_text
 from runfolio.recording.snapshots import adopt, drop, remember
 from runfolio.recording.spooled import send_leftovers_once, sync_journals
 from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
@@ -162,6 +162,10 @@ class Recorder:
         self._here()
         self.pusher.learn(kind, body)
 
+    def add_properties(self, properties: Mapping[str, Any]) -> None:
+        """Journal properties, with their secrets hidden."""
+        self.note("properties", redact_properties(self.history, properties))
+
     def edit(self, field: str, value: object) -> None:
         """Journal an edit; the thread sends it."""
         self._here()
@@ -243,7 +247,11 @@ class Recorder:
         self._flusher.stop()
         self.journal.cut()
         ending = Ending(
-            status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind
+            status=status,
+            reason=redact_text(self.history, "reason", reason),
+            traceback=redact_text(self.history, "traceback", traceback),
+            exit_code=exit_code,
+            left_behind=self._left_behind,
         )
         self.pusher.intend_end(ending)  # before any request: what follows may be interrupted at any point
         try:

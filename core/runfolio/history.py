@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.active_run import ActiveRun
-    from runfolio.asset_versions import Assets
+    from runfolio.assets.versions import Assets
     from runfolio.backend import Backend
-    from runfolio.comparison import Comparison
+    from runfolio.comparing.comparison import Comparison
     from runfolio.config import Settings
     from runfolio.copying import CopyProgress, CopyReport
     from runfolio.maintenance import UpkeepReport
@@ -398,8 +398,8 @@ class History:
             RunNotFoundError: one of them is not there.
             StorageError: the storage failed.
         """
-        from runfolio.compared_snapshots import sources_of  # noqa: PLC0415 (loaded on use)
-        from runfolio.comparison import compare  # noqa: PLC0415
+        from runfolio.comparing.comparison import compare  # noqa: PLC0415
+        from runfolio.comparing.snapshots import sources_of  # noqa: PLC0415 (loaded on use)
 
         chosen = [self.run(one) for one in runs]
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
@@ -411,7 +411,7 @@ class History:
     @property
     def assets(self) -> Assets:
         """The assets of the store: what was promoted, of all projects."""
-        from runfolio.asset_versions import Assets  # noqa: PLC0415 (loaded on use)
+        from runfolio.assets.versions import Assets  # noqa: PLC0415 (loaded on use)
 
         return Assets(self)
 

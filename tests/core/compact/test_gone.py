@@ -94,7 +94,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def reads_the_list(store: Store) -> Callable[[], Counter[str]]:
     """A reader has the name of the newest list, which is then two lists old."""
-    store.backend.before("compact/", 1, lambda: [store.replace_copies(), store.add(1), store.owner.compact()])
+
+    def compact_twice() -> None:
+        store.replace_copies()
+        store.add(1)
+        store.owner.compact()
+
+    store.backend.before("compact/", 1, compact_twice)
     return store.read
 
 

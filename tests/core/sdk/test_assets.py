@@ -413,8 +413,8 @@ def test_promotion_killed_anywhere_is_repaired_by_doing_it_again(
         f"""
         import os, signal
         import runfolio as rf
-        from runfolio import promotion
-        promotion.write_link = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+        from runfolio.assets import promoting
+        promoting.write_link = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
         rf.open_history().run({run.id!r}).promote("outputs/m.pkl", name="iris")
         """
     )

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import runfolio as rf
-from runfolio.compared_curves import aligned
-from runfolio.compared_sources import LARGEST, compared_sources
-from runfolio.compared_values import ComparedMetric, changes, named_arguments, packages, sorted_by_difference
+from runfolio.comparing.curves import aligned
+from runfolio.comparing.sources import LARGEST, compared_sources
+from runfolio.comparing.values import ComparedMetric, changes, named_arguments, packages, sorted_by_difference
 from runfolio.config import resolve
 
 

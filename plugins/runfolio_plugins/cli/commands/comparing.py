@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runfolio.compared_sources import ComparedFile
-from runfolio.compared_values import ComparedMetric, changes
+from runfolio.comparing import ComparedFile, ComparedMetric, changes
 from runfolio_plugins.cli.emitting import emit, note
 from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.group import Command
@@ -25,8 +24,7 @@ from runfolio_plugins.cli.run_words import chosen_words, find_runs, many_runs
 from runfolio_plugins.cli.tables import Table
 
 if TYPE_CHECKING:
-    from runfolio.compared_values import ComparedValue
-    from runfolio.comparison import Comparison
+    from runfolio.comparing import ComparedValue, Comparison
 
 _EXAMPLES = """
 runfolio compare k3f9q @last

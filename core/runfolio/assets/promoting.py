@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from runfolio import layout
 from runfolio.artifacts import STORED, Artifact
-from runfolio.asset_links import write_link
-from runfolio.asset_versions import AssetVersion, combined_hash
+from runfolio.assets.links import write_link
+from runfolio.assets.versions import AssetVersion, combined_hash
 from runfolio.errors import RunfolioError, RunStateError
 from runfolio.names import validate_asset
 

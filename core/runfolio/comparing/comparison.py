@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from runfolio import compared_values
-from runfolio.compared_curves import aligned, compared_metrics, curves_of
-from runfolio.compared_sources import Source, compared_sources
-from runfolio.compared_values import ComparedValue, named_arguments, side_by_side, sorted_by_difference
+from runfolio.comparing.curves import aligned, compared_metrics, curves_of
+from runfolio.comparing.sources import Source, compared_sources
+from runfolio.comparing.values import (
+    ComparedValue,
+    files,
+    named_arguments,
+    packages,
+    side_by_side,
+    sorted_by_difference,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,7 +141,7 @@ def compare(
     return Comparison(runs, {name: sections[name] for name in order}, problems)
 
 
-_COMPARE: Final = {"packages": compared_values.packages, "artifacts": compared_values.files}
+_COMPARE: Final = {"packages": packages, "artifacts": files}
 
 
 def _columns(run: Run) -> dict[str, Mapping[str, Any]]:

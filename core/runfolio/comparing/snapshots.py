@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from runfolio.compared_sources import LARGEST
+from runfolio.comparing.sources import LARGEST
 from runfolio.errors import ConfigurationError, FormatError, NotFoundError
 from runfolio.restoring import open_source_of
 from runfolio.snapshot.objects import FILE, FOLDER
 
 if TYPE_CHECKING:
-    from runfolio.compared_sources import Source
+    from runfolio.comparing.sources import Source
     from runfolio.run import Run
     from runfolio.snapshot.objects import Entry
     from runfolio.snapshot.reading import StoredSource

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from runfolio.compared_values import ComparedValue, side_by_side
+from runfolio.comparing.values import ComparedValue, side_by_side
 
 LARGEST: Final = 1024 * 1024
 """Bytes up to which a file is compared line by line."""

@@ -16,7 +16,6 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from runfolio_backends.cloud_requests import Requests
 
 _T = TypeVar("_T")
-_by_key = attrgetter("key")
 _PAGE: Final = 1000
 _LONGEST_CLOSE: Final = 2.0
 
@@ -121,8 +119,9 @@ class CloudBackend(FsspecBackend):
                     raise
                 # Whoever sends it again would go on after the last key, and miss those that come out of their order.
                 raise StorageError(str(error), backend=self.name, key=prefix, operation="list") from error.__cause__
-            # Services that keep real folders list one after the other, whatever the bytes of the keys say.
-            for found in sorted(page.objects, key=_by_key):
+            # Services that keep real folders list one after the other, whatever the bytes of the keys say. A page that
+            # was put in order on its own would tear a folder apart that goes on in the next one.
+            for found in page.objects:
                 ordered, last = ordered and found.key > last, found.key
                 # A service that knows no start-after begins too early. A key that ends with "/" is no object of ours
                 # but the mark of a folder, as consoles and hierarchical accounts make them.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from runfolio import assets
     from runfolio.active_run import ActiveRun
     from runfolio.artifacts import Artifact, DownloadReport
-    from runfolio.asset_versions import Assets, AssetVersion
-    from runfolio.comparison import Comparison
+    from runfolio.assets.versions import Assets, AssetVersion
+    from runfolio.comparing import Comparison
     from runfolio.current import attach, current_run, get_logger, resume_run, start_run
     from runfolio.errors import (
         AlreadyExistsError,
@@ -66,9 +66,9 @@ _HOMES = {
     "Artifact": "artifacts",
     "ArtifactNotFoundError": "errors",
     "AssetNotFoundError": "errors",
-    "AssetVersion": "asset_versions",
-    "Assets": "asset_versions",
-    "Comparison": "comparison",
+    "AssetVersion": "assets.versions",
+    "Assets": "assets.versions",
+    "Comparison": "comparing",
     "ConfigurationError": "errors",
     "DownloadReport": "artifacts",
     "Ending": "records",

@@ -198,7 +198,7 @@ class ActiveRun(Run):
 
         A new value replaces an old one.
         """
-        self._recorder.note("properties", properties)
+        self._recorder.add_properties(properties)
 
     def left_behind(self, paths: Iterable[str]) -> None:
         """Record files that were made outside of what is captured, so that the record can name them."""

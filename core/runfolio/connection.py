@@ -126,10 +126,17 @@ class Connection:
 
         Raises:
             ReadOnlyError: the history was opened read-only.
+            ConfigurationError: the store was made for one writer at a time, which was not accepted here.
         """
         if self.read_only:
             raise ReadOnlyError(f"The history of {self.url} was opened read-only", key=self.url)
-        self.open(create=True)
+        if self.open(create=True).single_writer and not self._single_writer:
+            raise ConfigurationError(
+                f"The store at {self.url} was made for one writer at a time, as its storage cannot create an object "
+                "only if it is absent: another process may be writing there. Set single_writer = true in the profile "
+                "of this store ([stores.NAME]) if none does; reading needs nothing",
+                key=self.url,
+            )
         return self.backend
 
     @property

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.active_run import ActiveRun
-    from runfolio.asset_versions import Assets
+    from runfolio.assets.versions import Assets
     from runfolio.backend import Backend
-    from runfolio.compared_sources import Source
-    from runfolio.comparison import Comparison
+    from runfolio.comparing.comparison import Comparison
     from runfolio.config import Settings
     from runfolio.copying import CopyProgress, CopyReport
     from runfolio.maintenance import UpkeepReport
@@ -100,13 +99,12 @@ class History:
         self.plugins = plugins or Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
         address = store_address(settings)
         require_trust(address)
-        self._options = {**address.options, **(storage_options or {})}
+        options = {**address.options, **(storage_options or {})}
+        single_writer = bool(options.pop("single_writer", False)) or address.single_writer
+        self._options = {**options, **({"single_writer": True} if single_writer else {})}
+        self._word = address.word
         self._connection = Connection(
-            address.url,
-            plugins=self.plugins,
-            options=self._options,
-            read_only=read_only,
-            single_writer=address.single_writer,
+            address.url, plugins=self.plugins, options=options, read_only=read_only, single_writer=single_writer
         )
         self._reader = Reader(self._connection)
         self._leftovers_sent = False
@@ -387,31 +385,33 @@ class History:
                 return goal  # type: ignore[no-any-return]  # checked on the line above
         return None
 
-    def compare(
-        self, runs: Iterable[str | Run], *, curves: bool = True, sources: Sequence[Source | None] | None = None
-    ) -> Comparison:
+    def compare(self, runs: Iterable[str | Run], *, curves: bool = True, source: bool = True) -> Comparison:
         """Compare two or more runs: what went into them, what came out, and where their curves part.
 
         Args:
             runs: the runs, or words for them.
             curves: read the curves of the metrics that all of them have, to say at which step they part.
-            sources: the source of each run, to compare file by file.
+            source: fetch the source of each run, where they differ, to say how: a unified diff by file.
 
         Raises:
             ValueError: fewer than two runs.
             RunNotFoundError: one of them is not there.
+            StorageError: the storage failed.
         """
-        from runfolio.comparison import compare  # noqa: PLC0415 (loaded on use)
+        from runfolio.comparing.comparison import compare  # noqa: PLC0415
+        from runfolio.comparing.snapshots import sources_of  # noqa: PLC0415 (loaded on use)
 
         chosen = [self.run(one) for one in runs]
         if len(chosen) < 2:  # noqa: PLR2004 (a comparison has two sides)
             raise ValueError("A comparison needs two or more runs")
-        return compare(chosen, self._connection.environment.gather, curves=curves, sources=sources)
+        with sources_of(chosen if source else []) as (sources, problems):
+            gather = self._connection.environment.gather
+            return compare(chosen, gather, curves=curves, sources=sources, problems=problems)
 
     @property
     def assets(self) -> Assets:
         """The assets of the store: what was promoted, of all projects."""
-        from runfolio.asset_versions import Assets  # noqa: PLC0415 (loaded on use)
+        from runfolio.assets.versions import Assets  # noqa: PLC0415 (loaded on use)
 
         return Assets(self)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from runfolio.comparison import Comparison
+    from runfolio.comparing import Comparison
     from runfolio.records import Record
 
 _SHOWN: Final = 20

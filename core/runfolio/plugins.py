@@ -20,6 +20,12 @@ BUILTIN_BACKENDS: Final = "builtin_backends"
 _TRACE: Final = "RUNFOLIO_TRACE_HOOKS"
 
 
+class Refusal(str):
+    """The note on an exception with which a plugin refused something: who refused what. The reason is the exception."""
+
+    __slots__ = ()
+
+
 class Plugins:
     """The plugins of one history. Belongs to an object, never to a module.
 
@@ -116,6 +122,24 @@ class Plugins:
             if result is not None:
                 results.append(result)
         return results
+
+    def ask(self, hook: str, what: str, **arguments: object) -> None:
+        """Ask each plugin whether something may be done. The exception of one that refuses reaches the caller.
+
+        Args:
+            hook: the hook, which has a veto.
+            what: what may be refused, to stand after "The plugin refused".
+            **arguments: those of the hook.
+
+        Raises:
+            Exception: whatever the plugin raised, with a `Refusal` among its notes.
+        """
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:  # a plugin refuses with whatever it likes
+                error.add_note(Refusal(f"The plugin {implementation.plugin_name!r} refused {what}"))
+                raise
 
     def _report(self, plugin: str, hook: str, error: BaseException) -> None:
         if (plugin, hook) not in self._reported:

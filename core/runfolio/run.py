@@ -16,7 +16,7 @@ from runfolio.series import Series
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from runfolio.asset_versions import AssetVersion
+    from runfolio.assets.versions import AssetVersion
     from runfolio.history import History
     from runfolio.records import Ending, Record
     from runfolio.restoring import RestoreReport
@@ -207,7 +207,7 @@ class Run:
             ReadOnlyError: the history is read-only.
             Exception: whatever a plugin raises to refuse.
         """
-        from runfolio.promotion import promote  # noqa: PLC0415 (loaded on use)
+        from runfolio.assets.promoting import promote  # noqa: PLC0415 (loaded on use)
 
         return promote(self._history, self, path, name, link=link)
 

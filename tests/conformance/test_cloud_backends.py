@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runfolio.testing.conformance import BackendConformance, deviates
+from runfolio.testing.conformance.stores import KEYS
 from runfolio_backends.azure import AzureBackend
 from runfolio_backends.s3 import S3Backend
 
@@ -115,6 +116,20 @@ class TestS3OnSeaweed(S3Rules):
         expected = [key for key in keys if key > start_after]
         assert [info.key for info in backend.list("b/", start_after=start_after, limit=limit)] == expected[:limit]
 
+    @deviates("as above: the folder `a/` comes before `a-b`, and every folder in one piece")
+    def test_order(self, backend: Backend) -> None:
+        for key in reversed(KEYS):
+            self.raw_put(backend, key, b"x")
+        assert [info.key for info in backend.list()] == sorted(KEYS, key=_by_folder)
+
+    @pytest.mark.parametrize("prefix", ["", "a/", "a/y/", "ab/", "b/", "none/"])
+    @deviates("as above")
+    def test_prefix(self, backend: Backend, prefix: str) -> None:
+        for key in KEYS:
+            self.raw_put(backend, key, b"x")
+        expected = [key for key in sorted(KEYS, key=_by_folder) if key.startswith(prefix)]
+        assert [info.key for info in backend.list(prefix)] == expected
+
     @deviates("as above: what is listed is compared without its order across folders")
     def test_against_a_dict(self, tmp_path: Path) -> None:
         backend, model = self.make_backend(tmp_path), dict[str, bytes]()
@@ -132,6 +147,10 @@ class TestS3OnSeaweed(S3Rules):
                 one for one in model if one > after
             )
         assert {info.key: backend.get(info.key) for info in backend.list()} == model
+
+
+def _by_folder(key: str) -> list[bytes]:
+    return [part.encode() for part in key.split("/")]
 
 
 class TestAzure(BackendConformance):

@@ -102,7 +102,9 @@ def witness() -> Witness:
 
 @pytest.fixture
 def history(witness: Witness, request: pytest.FixtureRequest) -> Iterator[rf.History]:
-    with rf.open_history(f"memory://{request.node.name}", plugins=Plugins(extra=[witness])) as opened:
+    with rf.open_history(
+        f"memory://{request.node.name}", plugins=Plugins(disabled=["system_metrics"], extra=[witness])
+    ) as opened:
         yield opened
 
 

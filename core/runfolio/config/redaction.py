@@ -79,6 +79,11 @@ _ASSIGNED: Final = re.compile(
     r"(?P<name>(?<![A-Za-z0-9_.-])[\"']?(?P<key>[A-Za-z][A-Za-z0-9_.-]{0,100})[\"']?\s{0,4}[=:]\s{0,4})"
     r"(?P<value>\"[^\"]*\"|'[^']*'|(?!//)[^\s,;&\"'{}\[\]()<>]+)"
 )
+_LITERAL: Final = re.compile(
+    # In the JSON of a notebook, the quotes of a text in a cell have a backslash before them.
+    r"(?<![A-Za-z0-9_])(?P<key>[A-Za-z][A-Za-z0-9_-]{0,100})(?:\\?[\"'])?\]?\s{0,4}[=:]\s{0,4}"
+    r"\\?[\"'](?P<value>[^\"'\\\s<{$][^\"'\\\s]{3,})\\?[\"']"
+)
 _FOLLOWED: Final = re.compile(
     r"(?P<name>(?<!\S)--?(?P<key>[A-Za-z][\w.-]{0,100})\s{1,4})(?P<value>\"[^\"]*\"|'[^']*'|(?!--)\S+)"
 )
@@ -128,8 +133,19 @@ def redact_text(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether something in a text has the form of a secret, whatever its name: a private key, a token, a signed URL."""
-    return any(pattern.search(text) for pattern in _PATTERNS) or redact_url(text) != text
+    """Whether there is a secret in a text of code: a private key, a token, a signed URL, a text under a telling name.
+
+    >>> holds_secret("api_key = 'hunter2'"), holds_secret("api_key = load_key()")
+    (True, False)
+    """
+    return (
+        any(pattern.search(text) for pattern in _PATTERNS)
+        or redact_url(text) != text
+        or any(
+            is_secret_name(found["key"]) and not _HARMLESS_VALUE.fullmatch(found["value"])
+            for found in _LITERAL.finditer(text)
+        )
+    )
 
 
 _SHORTEST: Final = 5

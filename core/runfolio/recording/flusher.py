@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runfolio.errors import RunfolioError
+
+if TYPE_CHECKING:
+    from runfolio.recording.complaint import Complaint
 
 _log: Final = logging.getLogger("runfolio")
 _FIRST_PAUSE: Final = 2.0
@@ -20,13 +23,15 @@ class Flusher:
     Args:
         work: does one round and returns the seconds until the next is due. Told whether somebody is waiting.
         name: for the thread.
+        complaint: what the user is told of trouble.
     """
 
-    def __init__(self, work: Callable[[bool], float], name: str) -> None:
+    def __init__(self, work: Callable[[bool], float], name: str, complaint: Complaint) -> None:
         self._work = work
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._warned = False
+        self._complaint = complaint
+        self._in_trouble = False
         self._pause = _FIRST_PAUSE
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
@@ -37,11 +42,6 @@ class Flusher:
     def wake(self) -> None:
         """Do a round now: somebody waits."""
         self._wake.set()
-
-    @property
-    def warned(self) -> bool:
-        """Whether the user was told of trouble that is not over."""
-        return self._warned
 
     def stop(self) -> None:
         """Have it end after the round that is under way."""
@@ -71,16 +71,16 @@ class Flusher:
             _log.exception("runfolio: the background thread failed; what was logged is kept in the local journal")
             return _LONGEST_PAUSE
         self._pause = _FIRST_PAUSE
-        if self._warned:
-            self._warned = False
-            _log.warning("runfolio: the store answers again; everything logged is being stored")
+        if self._in_trouble:
+            self._in_trouble = False
+            self._complaint.settle()
         return due
 
     def trouble(self, error: BaseException) -> float:
         """Say once that the store cannot be reached, and return how long to wait before the next try."""
-        if not self._warned:
-            self._warned = True
-            _log.warning(
+        if not self._in_trouble:
+            self._in_trouble = True
+            self._complaint.tell(
                 "runfolio: the store cannot be written now; what is logged is kept in the local journal, and sent when "
                 "the store answers, else by the next run or `runfolio sync`: %s",
                 error,

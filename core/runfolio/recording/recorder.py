@@ -23,8 +23,10 @@ from runfolio.ids import new_token
 from runfolio.journal.spool import Header, Spool
 from runfolio.journal.spooled_run import SpooledRun
 from runfolio.media import media_type
+from runfolio.recording.complaint import VARIABLE as COMPLAINT
+from runfolio.recording.complaint import Complaint
 from runfolio.recording.flusher import Flusher
-from runfolio.recording.redacting import redact_param
+from runfolio.recording.redacting import redact_param, redact_properties, redact_text
 from runfolio.recording.snapshots import adopt, drop, remember
 from runfolio.recording.spooled import send_leftovers_once, sync_journals
 from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
@@ -82,7 +84,13 @@ class Recorder:
         self._observers: list[Callable[[], None]] = []
         self._begin(header, opening, steps)
 
-    def _begin(self, header: Header, opening: Callable[[Pusher], None], steps: Mapping[str, int] | None) -> None:
+    def _begin(
+        self,
+        header: Header,
+        opening: Callable[[Pusher], None],
+        steps: Mapping[str, int] | None,
+        complaint: Complaint | None = None,
+    ) -> None:
         from runfolio.store.pushing import Pusher  # noqa: PLC0415 (loaded on use)
 
         self._pid = os.getpid()
@@ -112,7 +120,8 @@ class Recorder:
             largest_file=settings.artifact_limit or None,
         )
         opening(self.pusher)
-        self._flusher = Flusher(self._round, f"runfolio-{self.run_id[-5:]}")
+        self._complaint = complaint or Complaint.of(self.run_id, self.journal.folder)
+        self._flusher = Flusher(self._round, f"runfolio-{self.run_id[-5:]}", self._complaint)
 
     @property
     def writer_key(self) -> str:
@@ -152,6 +161,10 @@ class Recorder:
         """
         self._here()
         self.pusher.learn(kind, body)
+
+    def add_properties(self, properties: Mapping[str, Any]) -> None:
+        """Journal properties, with their secrets hidden."""
+        self.note("properties", redact_properties(self.history, properties))
 
     def edit(self, field: str, value: object) -> None:
         """Journal an edit; the thread sends it."""
@@ -234,7 +247,11 @@ class Recorder:
         self._flusher.stop()
         self.journal.cut()
         ending = Ending(
-            status=status, reason=reason, traceback=traceback, exit_code=exit_code, left_behind=self._left_behind
+            status=status,
+            reason=redact_text(self.history, "reason", reason),
+            traceback=redact_text(self.history, "traceback", traceback),
+            exit_code=exit_code,
+            left_behind=self._left_behind,
         )
         self.pusher.intend_end(ending)  # before any request: what follows may be interrupted at any point
         try:
@@ -276,8 +293,7 @@ class Recorder:
 
     def _say_waiting(self, reason: object) -> None:
         """Say where the rest waits; once, so not after a warning about an outage that goes on."""
-        _log.log(
-            logging.INFO if self._flusher.warned else logging.WARNING,
+        self._complaint.tell(
             "runfolio: run %s has ended, but not all of it is in the store; "
             "the next run or `runfolio sync` sends the rest from %s: %s",
             self.run_id,
@@ -432,10 +448,11 @@ class Recorder:
         """Environment for a child process that is to write to this run."""
         return {
             "RUNFOLIO_RUN_ID": self.run_id,
-            "RUNFOLIO_STORE": self.history.url,
+            "RUNFOLIO_STORE": self.history._word,  # noqa: SLF001 (a recorder is a part of its history)
             "RUNFOLIO_PROJECT": self.start.get("project") or self.history.project,
             "RUNFOLIO_MODE": self.mode,
             "RUNFOLIO_SPOOL": str(self.journal.folder.parent),
+            COMPLAINT: str(self._complaint.file),
         }
 
     def redact_param(self, name: str, value: str) -> str:
@@ -471,7 +488,7 @@ class Recorder:
         self._left_behind = []
         self._snapshot = None
         self.finished = False
-        self._begin(header, lambda pusher: pusher.intend_join(uid), None)
+        self._begin(header, lambda pusher: pusher.intend_join(uid), None, self._complaint)
         self.run_in_background()
         if "multiprocessing.util" in sys.modules:
             # A child of multiprocessing leaves by os._exit: this is the one door it passes.

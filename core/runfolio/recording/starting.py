@@ -18,7 +18,7 @@ from runfolio.journal.spool import Header
 from runfolio.names import validate_name, validate_project
 from runfolio.params import redacted, validate_tag
 from runfolio.recording.recorder import Recorder
-from runfolio.recording.redacting import redact_param, redactor_of
+from runfolio.recording.redacting import redact_param, redact_properties, redactor_of
 from runfolio.snapshot.objects import printable
 from runfolio.values import flatten
 
@@ -180,15 +180,11 @@ def _properties(history: History, birth: Birth, run: ActiveRun) -> dict[str, Any
     properties = collect_properties(history.settings.root)
     for found in history.plugins.notify("runfolio_collect_properties", run=run):
         properties.update(found)
-    redactor = redactor_of(history)
     found = {**properties, **birth.properties}
     if birth.snapshot is not None and birth.snapshot.left_out:
         left_out = birth.snapshot.left_out[:_LISTED]
         found["SnapshotLeftOut"] = [f"{printable(path)}: {reason}" for path, reason in left_out]
-    return {
-        name: redactor.value(f"properties.{name}", name, value) if isinstance(value, str) else value
-        for name, value in found.items()
-    }
+    return redact_properties(history, found)
 
 
 @cache

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 """The version of the format that this code writes, and the newest that it reads."""
-SUPPORTED_FEATURES: Final[frozenset[str]] = frozenset()
+SINGLE_WRITER: Final = "single-writer"
+"""Required feature of a store that was made for one writer at a time, as its place cannot create exclusively."""
+SUPPORTED_FEATURES: Final = frozenset({SINGLE_WRITER})
 """Required features of a store that this code knows."""
 
 

@@ -74,7 +74,8 @@ def _sweep(
     at = 0
     while at < len(folders):
         idle = 0
-        for info in backend.list(prefix, start_after=f"{folders[at][0]}{rooms.first[:-1]}"):
+        # Not after the folder's bare name: services that list folder by folder then leave out all that is in it.
+        for info in backend.list(prefix, start_after=f"{folders[at][0]}{rooms.first[:-2]}"):
             while at < len(folders) and _is_behind(info.key, folders[at][0] + rooms.last):
                 at += 1
             if at == len(folders):

@@ -17,7 +17,7 @@ from runfolio.errors import (
 )
 from runfolio.ids import new_uid
 from runfolio.store.created import create_document
-from runfolio.store.documents import FORMAT, SUPPORTED_FEATURES, StoreDocument, decode, require
+from runfolio.store.documents import FORMAT, SINGLE_WRITER, SUPPORTED_FEATURES, StoreDocument, decode, require
 from runfolio.store.environment import Environment
 from runfolio.store.retrying import PATIENT, Attempts
 
@@ -48,6 +48,11 @@ class StoreInfo:
     optional_features: tuple[str, ...] = ()
     created: bool = False
 
+    @property
+    def single_writer(self) -> bool:
+        """Whether it was made for one writer at a time."""
+        return SINGLE_WRITER in self.required_features
+
 
 def open_store(
     backend: Backend,
@@ -64,7 +69,7 @@ def open_store(
         create: make a store of a place that is none.
         environment: clocks and chance.
         single_writer: accept a place that cannot create exclusively; the caller promises that one process at a time
-            writes.
+            writes. A store that is made says so to everybody who opens it.
         supported: the required features that the caller knows.
 
     Raises:
@@ -100,7 +105,7 @@ def _make(backend: Backend, environment: Environment, *, single_writer: bool, su
         "format": FORMAT,
         "wid": new_uid(),
         "store_id": new_uid(),
-        "required_features": [],
+        "required_features": [SINGLE_WRITER] if single_writer else [],
         "optional_features": [],
     }
     # Somebody else's store, made at the same moment, is as good as ours: what is stored counts.

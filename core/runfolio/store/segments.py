@@ -99,7 +99,8 @@ def _row_objects(backend: Backend, run_id: str) -> Iterator[ObjectInfo]:
     ``live/`` comes first, as rows leave it after they have appeared in ``metrics/``; listings are in key order.
     """
     live, metrics = layout.live(run_id), layout.metrics(run_id)
-    for info in backend.list(layout.run_folder(run_id), start_after=live.removesuffix("/")):
+    # Not after the folder's bare name: services that list folder by folder then leave out all that is in it.
+    for info in backend.list(layout.run_folder(run_id), start_after=live.removesuffix("e/")):
         if info.key > metrics and not info.key.startswith(metrics):
             return
         yield info

@@ -1,6 +1,7 @@
 """How the program says that something went wrong: one line that tells what to do next, and an exit code.
 
-0 done; 1 it failed; 2 the command line is wrong; 130 interrupted by Ctrl-C; 141 whoever read the output has gone.
+0 done; 1 it failed; 2 the command line is wrong; 3 a plugin refused it; 130 interrupted by Ctrl-C; 141 whoever read the
+output has gone.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Final
 import click
 
 from runfolio.errors import RunfolioError
+from runfolio.plugins import Refusal
 from runfolio_plugins.cli.escaping import escape_text
 
 FAILED: Final = 1
 USAGE: Final = 2
+REFUSED: Final = 3
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -31,7 +34,12 @@ def exit_code_of(error: BaseException) -> int:
         return BROKEN_PIPE
     if isinstance(error, click.ClickException):
         return error.exit_code
-    return FAILED
+    return FAILED if _refusal(error) is None else REFUSED
+
+
+def _refusal(error: BaseException) -> Refusal | None:
+    """What a plugin refused, None where it was not a plugin that raised this as its veto."""
+    return next((note for note in getattr(error, "__notes__", ()) if isinstance(note, Refusal)), None)
 
 
 def _interrupted(error: BaseException) -> bool:
@@ -68,6 +76,11 @@ def message(error: BaseException, *, debug: bool, owner: str | None) -> str:
     """Return what is said of an error: its message and notes, and for one that was not foreseen how to see more."""
     text = str(error)
     notes: list[str] = getattr(error, "__notes__", [])
+    refusal = _refusal(error)
+    if refusal is not None:
+        return "\n".join(
+            [f"{refusal}: {text or type(error).__name__}", *(note for note in notes if note is not refusal)]
+        )
     if isinstance(error, RunfolioError) or (isinstance(error, OSError) and text):
         return "\n".join([text or type(error).__name__, *notes])
     who = "Runfolio itself failed" if owner is None else f"The plugin {owner!r} failed"

@@ -75,8 +75,7 @@ values that it logs and what it prints. `runfolio.toml` says where.
 def make_project(folder: Path, name: str | None, *, store: str | None = None) -> Iterator[str]:
     """Make a project and yield what was done, a line each, with the next steps at the end.
 
-    A store that is named is tried, and made. One that cannot be used yet is no reason to undo anything: runs wait on
-    this machine until it can.
+    A store that is named is tried, and made, before anything else: where it cannot be used, no file is written.
 
     Args:
         folder: the current folder.
@@ -85,7 +84,8 @@ def make_project(folder: Path, name: str | None, *, store: str | None = None) ->
 
     Raises:
         InvalidNameError: the name cannot be that of a project.
-        ConfigurationError: the store is none.
+        ConfigurationError: the store is none, or does not give what several writers need.
+        StorageError: the store could not be tried.
         AlreadyExistsError: this is a project already, or the name is taken by a file.
     """
     root = folder / name if name else folder
@@ -96,6 +96,9 @@ def make_project(folder: Path, name: str | None, *, store: str | None = None) ->
     if root.exists() and not root.is_dir():
         raise AlreadyExistsError(f"{root} is a file: choose another name")
     store_line = _store_line(store)
+    if store is not None:
+        _try_store(folder, store)
+        yield "the store can be used"
     root.mkdir(parents=True, exist_ok=True)
     files = {
         _CONFIGURATION: _TOML.format(project=_quoted(project), store=store_line),
@@ -114,16 +117,10 @@ def make_project(folder: Path, name: str | None, *, store: str | None = None) ->
         else:
             yield f"created  {shown / file}"
     _approve(root, store)
-    problem = None
-    if store is not None:
-        problem = _problem_of_store(root)
-        yield "the store can be used" if problem is None else f"the store cannot be used yet: {problem}"
     yield ""
     yield "Next:"
     if name:
         yield f"  cd {name}"
-    if problem is not None:
-        yield "  runfolio store check       what is missing; until it is there, runs wait on this machine"
     yield "  runfolio run train.py --learning-rate 0.5"
     yield "  runfolio list"
 
@@ -145,18 +142,28 @@ def _approve(root: Path, store: str | None) -> None:
             approve(trust_url(address))
 
 
-def _problem_of_store(root: Path) -> str | None:
-    """Try what the store guarantees, and make it; return what stands in the way."""
-    with open_history(settings=resolve(start=root)) as history:
-        try:
+def _try_store(folder: Path, store: str) -> None:
+    """Try what the store guarantees, and make it.
+
+    Raises:
+        RunfolioError: it cannot be used.
+    """
+    try:
+        with open_history(settings=resolve({"store": store}, start=folder)) as history:
             report = history.check()
-            if not report.ok:
-                failed = next(one for one in report.guarantees if one.required and not one.ok)
-                return f"{failed.name}: {failed.detail}; {failed.remedy}"
+            for one in report.guarantees:
+                if one.required and not one.ok:
+                    raise ConfigurationError(
+                        f"The store {history.url} cannot be used: {one.name}: {one.detail}; {one.remedy}",
+                        key=history.url,
+                    )
             history.make_store()
-        except RunfolioError as error:
-            return str(error)
-    return None
+    except RunfolioError as error:
+        error.add_note(
+            f"No project was made. `runfolio store check {store}` shows what is missing; without --store, runs go into "
+            "the folder of the project until you name a store in its runfolio.toml"
+        )
+        raise
 
 
 def _quoted(text: str) -> str:

@@ -7,6 +7,8 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
+from runfolio.config import redact_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,8 +33,8 @@ class Story:
         self._listener: Final = _Listener(self)
 
     def tell(self, text: str) -> None:
-        """Add a line."""
-        line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n"
+        """Add a line. Secrets in it are hidden: it is stored."""
+        line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {redact_text(text)}\n"
         with self._lock:
             if self._file is None:
                 self._lines.append(line)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runfolio.compared_curves import aligned
-from runfolio.compared_sources import LARGEST, compared_sources
-from runfolio.compared_values import ComparedMetric, changes, named_arguments, packages, sorted_by_difference
-
-if TYPE_CHECKING:
-    import runfolio as rf
+import runfolio as rf
+from runfolio.comparing.curves import aligned
+from runfolio.comparing.sources import LARGEST, compared_sources
+from runfolio.comparing.values import ComparedMetric, changes, named_arguments, packages, sorted_by_difference
+from runfolio.config import resolve
 
 
 def metric(comparison: rf.Comparison, name: str) -> ComparedMetric:
@@ -209,27 +210,85 @@ class Tree:
         return self.contents[path]
 
 
-OLD = Tree(**{"a.py": b"one\ntwo\nthree\n", "same.py": b"same\n", "gone.py": b"gone", "m.bin": b"\0old"})
-NEW = Tree(**{"a.py": b"one\n2\nthree", "same.py": b"same\n", "new.py": b"new\n", "m.bin": b"\0new"})
+class Project:
+    """A project whose source changes from run to run."""
 
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "proj"
+        self.store = folder / "store"
+        self.root.mkdir()
+        (self.root / "runfolio.toml").write_text('project = "p"\n')
+        self.history = rf.open_history(settings=resolve({"store": str(self.store)}, start=self.root))
 
-def test_sources_are_compared_file_by_file(history: rf.History) -> None:
-    for number in range(2):
-        with history.start_run(params={"n": number}):
+    def run(self, **options: Any) -> rf.Run:
+        with self.history.start_run(snapshot=self.history.take_snapshot(), system_metrics=False, **options) as run:
             pass
-    comparison = history.compare(["#1", "#2"], sources=[OLD, NEW]).differences()
-    assert next(iter(comparison.sections)) == "source"
-    assert [one.name for one in comparison.sections["source"]] == ["gone.py", "m.bin", "new.py", "a.py"]
-    assert "same.py" not in OLD.read_paths
-    (diff,) = [one.to_dict()["diffs"][1] for one in comparison.sections["source"] if one.name == "a.py"]
-    head, *lines = diff.splitlines()
-    assert head == f"# a.py: from {comparison.runs[0].short_id} to {comparison.runs[1].short_id}"
+        return self.history.run(run.id)
+
+    def become(self, **files: bytes | None) -> None:
+        for name, data in files.items():
+            path = self.root / name.replace("__", ".")
+            path.unlink(missing_ok=True)
+            if data is not None:
+                path.write_bytes(data)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    with made.history:
+        yield made
+
+
+def test_sources_are_compared_file_by_file(project: Project) -> None:
+    project.become(a__py=b"one\ntwo\nthree\n", same__py=b"same\n", gone__py=b"gone", m__bin=b"\0old", run__sh=b"x\n")
+    (project.root / os.fsdecode(b"caf\xe9")).write_bytes(b"old\n")
+    one = project.run()
+    project.become(a__py=b"one\n2\nthree", gone__py=None, new__py=b"new\n", m__bin=b"\0new")
+    (project.root / "run.sh").chmod(0o755)
+    (project.root / os.fsdecode(b"caf\xe9")).write_bytes(b"new\n")
+    other = project.run()
+    comparison = project.history.compare([one, other]).differences()
+    assert (next(iter(comparison.sections)), comparison.problems) == ("source", [])
+    names = [found.name for found in comparison.sections["source"]]
+    assert sorted(names) == ["a.py", "caf\\xe9", "gone.py", "m.bin", "new.py", "run.sh"]
+    diffs = {found.name: found.to_dict()["diffs"] for found in comparison.sections["source"]}
+    head, *lines = diffs["a.py"][1].splitlines()
+    assert head == f"# a.py: from {one.short_id} to {other.short_id}"
     assert lines == [
         "--- a/a.py", "+++ b/a.py", "@@ -1,3 +1,3 @@", " one", "-two", "-three", "+2", "+three",
         "\\ No newline at end of file",
     ]  # fmt: skip
-    assert "source" not in history.compare(["#1", "#2"]).sections
-    assert history.compare(["#1", "#2"], sources=[OLD, None]).sections["source"] == []
+    assert diffs["a.py"][0] == ""
+    assert "+new" in diffs["caf\\xe9"][1]
+    assert "one is executable" in diffs["run.sh"][1]
+    assert "Binary" in diffs["m.bin"][1]
+    assert "source" not in project.history.compare([one, other], source=False).sections
+    json.dumps(comparison.to_dict())
+
+
+def test_the_same_source_is_not_fetched_and_a_missing_one_is_named(project: Project) -> None:
+    project.become(a__py=b"1\n")
+    first, second = project.run(), project.run()
+    project.become(a__py=b"2\n")
+    third = project.run()
+    for pack in (project.store / "objects").iterdir():
+        pack.unlink()
+    same = project.history.compare([first, second])
+    assert ("source" in same.sections, same.problems) == (False, [])
+    different = project.history.compare([first, third])
+    assert different.sections["source"] == []
+    assert [problem.split()[4] for problem in different.problems] == [first.id, third.id]
+    with project.history.start_run(system_metrics=False) as bare:
+        pass
+    assert f"run {bare.id} has no source to compare" in project.history.compare([first, bare.id]).problems
+
+
+def test_only_files_that_differ_are_read() -> None:
+    old, new = Tree(a=b"1\n", same=b"same\n"), Tree(a=b"2\n", same=b"same\n")
+    compared_sources([old, new], ["old", "new"])
+    assert old.read_paths == new.read_paths == ["a"]
+    assert compared_sources([old, None], ["old", "new"]) == []
 
 
 _files = st.dictionaries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -261,3 +262,31 @@ def test_a_store_without_the_condition_is_refused_and_training_goes_on(
         "create exactly once in a race",
     ]
     assert not rf.open_history(outage.url, project="p").check().ok
+    assert child_store(accepted) == "mine"
+
+
+def child_store(history: rf.History) -> str:
+    """What the processes of a tracked run are told to open: with the URL alone they would be refused."""
+    with history.start_run() as run:
+        return run.child_environment()["RUNFOLIO_STORE"]
+
+
+def test_a_second_process_learns_that_a_store_is_for_one_writer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "weak"
+    with rf.open_history(place, project="p", storage_options={"single_writer": True}) as first:
+        with first.start_run() as run:
+            run.log("loss", 0.5)
+        assert run.finish() is True
+        pickle.loads(pickle.dumps(first)).run(run.id).edit(name="mine")
+    with rf.open_history(place, project="p") as second:
+        assert second.run(run.id).record.name == "mine"
+        with second.start_run() as refused:
+            refused.log("loss", 0.1)
+        assert refused.finish() is False
+        assert "made for one writer at a time" in told(caplog)[0]
+        with pytest.raises(rf.ConfigurationError, match="single_writer = true"):
+            second.run(run.id).edit(name="theirs")
+    with rf.open_history(place, project="p", storage_options={"single_writer": True}) as first:
+        assert first.sync().completed == [refused.id]

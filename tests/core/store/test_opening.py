@@ -17,7 +17,7 @@ from runfolio.errors import ConfigurationError, FormatError, StoreNotFoundError
 from runfolio.store.documents import decode, encode, require
 from runfolio.store.opening import open_store
 from runfolio.store.wrapping import WrappedBackend
-from runfolio.testing import FaultyBackend
+from runfolio.testing import CountingBackend, FaultyBackend
 from runfolio.testing.scheduling import Schedule
 from runfolio.values import dump_json, load_json
 
@@ -96,6 +96,16 @@ def test_a_place_that_cannot_create_exclusively(memory: MemoryBackend) -> None:
         open_store(_Weak(memory), create=True)
     assert [*memory.list()] == []
     assert open_store(_Weak(memory), create=True, single_writer=True).created
+
+
+def test_a_store_for_one_writer_says_so_to_everybody(memory: MemoryBackend) -> None:
+    """In the one object that is read anyway."""
+    open_store(_Weak(memory), create=True, single_writer=True)
+    counted = CountingBackend(memory)
+    assert open_store(counted, create=False).single_writer
+    assert 1 == len(counted)
+    with pytest.raises(FormatError, match="single-writer"):
+        open_store(memory, create=False, supported=())
 
 
 class _Ignoring(WrappedBackend):

@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 import runfolio
+from runfolio.plugins import Plugins
 from runfolio_plugins.cli.program import build
 
 Invoke = Callable[..., Result]
@@ -73,6 +75,27 @@ def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
     assert "there are: none" in invoke("assets", "info", "x", "--store", str(own.folder), code=1).stderr
     invoke("assets", "download", "--store", str(own.folder), code=2)
     assert invoke("assets", "list", "--store", str(own.folder)).stdout.splitlines()[2:] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("no model card: add outputs/card.md"), "no model card: add outputs/card.md"),
+        (runfolio.RunStateError("not on a Friday"), "not on a Friday"),
+        (PermissionError(), "PermissionError"),
+    ],
+)
+def test_the_veto_of_a_plugin_is_shown_as_its_own(own: Any, runner: CliRunner, error: Exception, reason: str) -> None:
+    def refuse(run: runfolio.Run) -> None:
+        raise error
+
+    plugin = SimpleNamespace(__name__="policy", runfolio_promoting=runfolio.hookimpl(refuse))
+    words = ["promote", own.ids[0], "-ap", "outputs/model.pkl", "-n", "iris", *own.at]
+    done = runner.invoke(build(Plugins(extra=[plugin])), words)
+    assert done.stderr == f"Error: The plugin 'policy' refused to have 'outputs/model.pkl' promoted: {reason}\n"
+    assert done.exit_code == 3
+    with runfolio.open_history(own.folder) as history:
+        assert history.assets.list() == []
 
 
 @pytest.mark.parametrize(

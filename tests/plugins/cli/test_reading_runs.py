@@ -332,6 +332,27 @@ def test_compare_tells_where_curves_part_and_the_best_values(invoke: Invoke, tmp
     assert json.loads(invoke("compare", "#1", "#2", *query, *at).stdout) == [2, [0.25, 0.5], [0.0, 0.25]]
 
 
+def test_compare_shows_the_source_line_by_line(invoke: Invoke, tmp_path: Path) -> None:
+    Path("runfolio.toml").write_text('project = "demo"\n')
+    at = ["--store", str(tmp_path / "store"), "--project", "demo"]
+    with runfolio.open_history(tmp_path / "store", project="demo") as history:
+        for text in ("rate = 1\n", "rate = 2\x1b[2J\n"):
+            Path("train.py").write_text(text)
+            with history.start_run(snapshot=history.take_snapshot(), system_metrics=False):
+                pass
+    shown = invoke("compare", "#1", "#2", *at).stdout
+    (row,) = [line.split() for line in shown.splitlines() if line.startswith("source")]
+    assert (row[1], len(row[2]), len(row[3])) == ("train.py", 12, 12)
+    assert "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-rate = 1\n+rate = 2" in shown
+    assert "\x1b" not in shown
+    query = ["--query", 'sections.source."train.py".diffs', "-o", "json"]
+    assert "-rate = 1\n" in json.loads(invoke("compare", "#1", "#2", *query, *at).stdout)[1]
+    assert "rate = 1" not in invoke("compare", "#1", "#2", "--no-source", *at).stdout
+    for pack in (tmp_path / "store" / "objects").iterdir():
+        pack.unlink()
+    assert invoke("compare", "#1", "#2", *at).stderr.count("cannot be compared") == 2
+
+
 def test_compare_needs_two_different_runs(invoke: Invoke, filled: Filled) -> None:
     assert "2 or more" in invoke("compare", "#1", *filled.at, code=2).stderr
     assert "2 or more" in invoke("compare", "#1", "#1", *filled.at, code=2).stderr

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runfolio.config import resolve
+from runfolio.config import approved, require_trust, resolve, store_address
 from runfolio.errors import AlreadyExistsError, ConfigurationError, RunNotFoundError
-from runfolio_plugins.launch import capture_now
+from runfolio_backends.local import LocalBackend
+from runfolio_plugins.launch import capture_now, project_template
 from runfolio_plugins.launch.cleaning import clean_up
 from runfolio_plugins.launch.project_template import make_project
 from runfolio_plugins.launch.shell_metric import log_from_shell, parse_value
@@ -74,19 +75,31 @@ def test_init_with_a_store_tries_and_makes_it(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "team").iterdir()] == ["runfolio.json"]
 
 
-def test_init_with_a_store_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    lines = "\n".join(make_project(tmp_path, "p", store=str(tmp_path / "file" / "team")))
-    assert "the store cannot be used yet: write, then read" in lines
-    assert "runfolio store check" in lines
-    assert (tmp_path / "p" / "train.py").exists()
+def test_init_with_a_store_that_cannot_be_used_makes_nothing(own_surroundings: Path, project: Project) -> None:
+    (own_surroundings / "file").write_text("")
+    store = str(own_surroundings / "file" / "team")
+    done = project.runfolio("init", "p", "--store", store, cwd=own_surroundings)
+    assert 1 == done.returncode
+    assert "" == done.stdout
+    assert "cannot be used: write, then read" in done.stderr
+    assert f"runfolio store check {store}" in done.stderr
+    assert not (own_surroundings / "p").exists()
+    assert [] == approved()
 
 
-def test_init_with_a_store_needs_no_second_approval(tmp_path: Path) -> None:
+def test_init_says_what_a_store_lacks(own_surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place where two could create the same object is refused by its guarantee, and does not become a store."""
+    monkeypatch.setattr(LocalBackend, "create", LocalBackend.put)
+    with pytest.raises(ConfigurationError, match=r"create only if absent.*single_writer = true"):
+        list(make_project(own_surroundings, "p", store=str(own_surroundings / "team")))
+    assert not (own_surroundings / "p").exists()
+    assert not (own_surroundings / "team" / "runfolio.json").exists()
+
+
+def test_init_with_a_store_needs_no_second_approval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_template, "_try_store", lambda _folder, _store: None)
     list(make_project(tmp_path, "p", store="unheard-of://bucket/history"))
     settings = resolve(start=tmp_path / "p")
-    from runfolio.config import require_trust, store_address
-
     assert "unheard-of://bucket/history" == settings.store
     require_trust(store_address(settings))
     with pytest.raises(ConfigurationError):
@@ -143,7 +156,8 @@ def test_outputs_can_be_captured_during_a_run(project: Project) -> None:
         f"""
         import os, subprocess, sys
         import runfolio as rf
-        from runfolio_plugins.launch import capture_now
+        from runfolio_backends.local import LocalBackend
+from runfolio_plugins.launch import capture_now, project_template
         def stored():
             run = rf.open_history().run(os.environ["RUNFOLIO_RUN_ID"])
             return {{one.path: run.artifacts[one.path].read_bytes() for one in run.artifacts.list() if

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runfolio.compared_sources import ComparedFile
-from runfolio.compared_values import ComparedMetric, changes
+from runfolio.comparing import ComparedFile, ComparedMetric, changes
 from runfolio_plugins.cli.emitting import emit, note
 from runfolio_plugins.cli.escaping import escape_text
 from runfolio_plugins.cli.group import Command
@@ -25,8 +24,7 @@ from runfolio_plugins.cli.run_words import chosen_words, find_runs, many_runs
 from runfolio_plugins.cli.tables import Table
 
 if TYPE_CHECKING:
-    from runfolio.compared_values import ComparedValue
-    from runfolio.comparison import Comparison
+    from runfolio.comparing import ComparedValue, Comparison
 
 _EXAMPLES = """
 runfolio compare k3f9q @last
@@ -36,13 +34,14 @@ runfolio compare k3f9q p0x2m -o json --query sections.params
 _HASHED = {"artifacts", "source"}
 _MEASURED = {"params", "hardware", "summary"}
 _PAIR = 2
-_HASH = 64
+_HASHES = (40, 64)
 _SHORT_HASH = 12
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @many_runs
 @click.option("--all", "everything", is_flag=True, help="Show what is the same, too.")
+@click.option("--no-source", is_flag=True, help="Do not fetch the sources of the runs to compare them line by line.")
 @project_option()
 @store_option
 @output_options("table")
@@ -52,6 +51,7 @@ def compare(
     words: tuple[str, ...],
     named: tuple[str, ...],
     everything: bool,
+    no_source: bool,
     project: str | None,
     store: str | None,
     output: Output,
@@ -59,19 +59,22 @@ def compare(
 ) -> None:
     """Show what differs between two or more runs: what explains their results on top, what differs most first.
 
-    Compared are params, arguments, packages, hardware, properties, metrics (last and best values, and the step from
-    which on the curves part), summaries, the files by hash, and the record.
+    Compared are the source (file by file, with unified diffs from the first run), params, arguments, packages,
+    hardware, properties, metrics (last and best values, and the step from which on the curves part), summaries, the
+    files by hash, and the record.
     """
     chosen = chosen_words(words, named, least=2)
     with open_history(store, project) as history:
         runs = find_runs(history, chosen, project, least=2)
-        comparison = history.compare(runs)
+        comparison = history.compare(runs, source=not no_source)
         if not everything:
             comparison = comparison.differences()
         emit(comparison.to_dict(), output, query, make_table=lambda _data: _table(comparison), sort=False)
         if output.format == "table" and query is None:
             for text in _diffs(comparison):
                 click.echo(escape_text(text))
+        for problem in comparison.problems:
+            note(problem)
         if not comparison.sections:
             note("the runs do not differ")
 
@@ -127,4 +130,4 @@ def _diffs(comparison: Comparison) -> Iterator[str]:
 
 
 def _short_hash(value: Plain) -> Plain:
-    return value[:_SHORT_HASH] if isinstance(value, str) and len(value) == _HASH else value
+    return value[:_SHORT_HASH] if isinstance(value, str) and len(value) in _HASHES else value

@@ -27,7 +27,7 @@ from runfolio_plugins.cli.run_words import chosen_word, find_run, one_run
 from runfolio_plugins.cli.tables import Table
 
 if TYPE_CHECKING:
-    from runfolio.asset_versions import AssetVersion
+    from runfolio.assets.versions import AssetVersion
     from runfolio_plugins.cli.plain import Plain
 
 F = TypeVar("F", bound=Callable[..., Any])

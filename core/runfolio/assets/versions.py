@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runfolio import layout
 from runfolio.artifacts import Artifact, Artifacts, DownloadProgress, DownloadReport
-from runfolio.asset_links import AssetLink, is_link, read_link, write_link
+from runfolio.assets.links import AssetLink, is_link, read_link, write_link
 from runfolio.errors import AssetNotFoundError, FormatError, InvalidNameError, StorageError
 from runfolio.names import validate_asset
 
@@ -81,7 +81,7 @@ class AssetVersion:
         Raises:
             StorageError: it cannot be fetched.
         """
-        from runfolio.asset_cache import fetch  # noqa: PLC0415 (loaded on use)
+        from runfolio.assets.cache import fetch  # noqa: PLC0415 (loaded on use)
         from runfolio.config import Places  # noqa: PLC0415
 
         folder = Places.of(os.environ).assets / self.sha256

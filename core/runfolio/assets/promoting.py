@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from runfolio import layout
 from runfolio.artifacts import STORED, Artifact
-from runfolio.asset_links import write_link
-from runfolio.asset_versions import AssetVersion, combined_hash
+from runfolio.assets.links import write_link
+from runfolio.assets.versions import AssetVersion, combined_hash
 from runfolio.errors import RunfolioError, RunStateError
 from runfolio.names import validate_asset
 
@@ -31,11 +31,7 @@ def promote(history: History, run: Run, path: str, name: str, *, link: bool = Tr
     files = run.artifacts.list(chosen) or [run.artifacts[chosen]]  # the second raises, and names what there is
     evidence = _evidence(history, run, files)
     for file in files:
-        try:
-            history.plugins.hook.runfolio_promoting(run=run, artifact=file)
-        except Exception as error:  # a plugin refuses with whatever it likes
-            error.add_note(f"A plugin refused to have {file.path!r} promoted (runfolio_promoting)")
-            raise
+        history.plugins.ask("runfolio_promoting", f"to have {file.path!r} promoted", run=run, artifact=file)
     for file in files:
         file.verify()
     fields: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runfolio.compared_values import TRIFLE, ComparedMetric, measure, side_by_side
+from runfolio.comparing.values import TRIFLE, ComparedMetric, measure, side_by_side
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,8 @@
 """Assets for code that only wants the file: ``runfolio.assets.local_path("iris")``.
 
-Everything else that can be done with assets is done by `runfolio.history.History.assets`.
+Everything else that can be done with assets is done by `runfolio.history.History.assets`: ``versions`` has it,
+``promoting`` makes them of files of runs, ``links`` writes and reads the files in projects that point at them, and
+``cache`` keeps copies here.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def local_path(word: str | Path, *, store: str | None = None) -> Path:
         FormatError: the link is damaged.
         StorageError: it cannot be fetched.
     """
-    from runfolio.history import open_history  # noqa: PLC0415 (loaded on use)
+    from runfolio import open_history  # noqa: PLC0415 (loaded on use)
 
     with open_history(store, read_only=True) as history:
         return history.assets.local_path(word)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from runfolio import compared_values
-from runfolio.compared_curves import aligned, compared_metrics, curves_of
-from runfolio.compared_sources import Source, compared_sources
-from runfolio.compared_values import ComparedValue, named_arguments, side_by_side, sorted_by_difference
+from runfolio.comparing.curves import aligned, compared_metrics, curves_of
+from runfolio.comparing.sources import Source, compared_sources
+from runfolio.comparing.values import (
+    ComparedValue,
+    files,
+    named_arguments,
+    packages,
+    side_by_side,
+    sorted_by_difference,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,16 +63,20 @@ class Comparison:
         sections: ``source`` (hashes by path, with diffs), ``params``, ``arguments``, ``packages``, ``hardware``,
             ``properties``, ``metrics``, ``summary``, ``artifacts`` (SHA-256 by path) and ``record``, each a list of
             values. Sections in which the runs differ come first, and in each what differs most.
+        problems: what could not be compared, with the reason.
     """
 
-    def __init__(self, runs: Sequence[Run], sections: Mapping[str, Sequence[ComparedValue]]) -> None:
+    def __init__(
+        self, runs: Sequence[Run], sections: Mapping[str, Sequence[ComparedValue]], problems: Sequence[str] = ()
+    ) -> None:
         self.runs = list(runs)
+        self.problems = list(problems)
         self.sections = {name: list(values) for name, values in sections.items()}
 
     def differences(self) -> Comparison:
         """Return the same comparison with only the values that differ, empty sections left out."""
         kept = {name: [value for value in values if value.differs] for name, values in self.sections.items()}
-        return Comparison(self.runs, {name: values for name, values in kept.items() if values})
+        return Comparison(self.runs, {name: values for name, values in kept.items() if values}, self.problems)
 
     def curves(self, name: str) -> pa.Table:
         """Return a metric of all runs by step: the column ``step``, and one for each run, called after its id.
@@ -82,6 +92,7 @@ class Comparison:
         values, and where the curves part.
         """
         return {
+            "problems": self.problems,
             "runs": [run.id for run in self.runs],
             "sections": {
                 section: {value.name: value.to_dict() for value in values} for section, values in self.sections.items()
@@ -99,7 +110,12 @@ class Comparison:
 
 
 def compare(
-    runs: Sequence[Run], gather: Gather, *, curves: bool = True, sources: Sequence[Source | None] | None = None
+    runs: Sequence[Run],
+    gather: Gather,
+    *,
+    curves: bool = True,
+    sources: Sequence[Source | None] | None = None,
+    problems: Sequence[str] = (),
 ) -> Comparison:
     """Compare runs. See `runfolio.history.History.compare`.
 
@@ -108,6 +124,7 @@ def compare(
         gather: runs requests side by side.
         curves: read the curves, to say where they part.
         sources: the source of each run; without it there is no section of that name.
+        problems: what is known not to be comparable.
     """
     columns = gather([lambda run=run: _columns(run) for run in runs])  # type: ignore[misc]  # one run each
     records = [run.record for run in runs]
@@ -121,10 +138,10 @@ def compare(
         found["source"] = compared_sources(sources, [run.short_id for run in runs])
     sections = {name: sorted_by_difference(found[name]) for name in SECTIONS if name in found}
     order = sorted(sections, key=lambda name: not any(value.differs for value in sections[name]))
-    return Comparison(runs, {name: sections[name] for name in order})
+    return Comparison(runs, {name: sections[name] for name in order}, problems)
 
 
-_COMPARE: Final = {"packages": compared_values.packages, "artifacts": compared_values.files}
+_COMPARE: Final = {"packages": packages, "artifacts": files}
 
 
 def _columns(run: Run) -> dict[str, Mapping[str, Any]]:

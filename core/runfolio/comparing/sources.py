@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from runfolio.compared_values import ComparedValue, side_by_side
+from runfolio.comparing.values import ComparedValue, side_by_side
 
 LARGEST: Final = 1024 * 1024
 """Bytes up to which a file is compared line by line."""
@@ -16,17 +16,18 @@ LARGEST: Final = 1024 * 1024
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 """A line as Git has it: other characters that break lines do not end it."""
 _NO_TEXT: Final = "Binary or very large files differ"
+_ONLY_MODE: Final = "The contents are the same: one is executable, or a link"
 
 
 class Source(Protocol):
     """The source of one run, as its snapshot has it."""
 
     def files(self) -> Mapping[str, str]:
-        """Return the hash of each file by its path in the project."""
+        """Return what tells apart each file, by its path in the project: its hash, and its mode if it has one."""
         ...
 
     def read(self, path: str) -> bytes:
-        """Return the contents of a file."""
+        """Return the contents of a file; of one with more than `LARGEST` bytes the beginning will do."""
         ...
 
 
@@ -65,8 +66,8 @@ def compared_sources(sources: Sequence[Source | None], names: Sequence[str]) -> 
                 None if sha is None else source.read(one.name) for source, sha in zip(present, one.values, strict=True)
             ]
             diffs = [
-                _unified(one.name, contents[0], after, names[0], name)
-                for after, name in zip(contents, names, strict=True)
+                "" if value == one.values[0] else _unified(one.name, contents[0], after, names[0], name)
+                for value, after, name in zip(one.values, contents, names, strict=True)
             ]
             difference = _measure(contents, diffs)
         found.append(
@@ -76,12 +77,12 @@ def compared_sources(sources: Sequence[Source | None], names: Sequence[str]) -> 
 
 
 def _unified(path: str, before: bytes | None, after: bytes | None, old: str, new: str) -> str:
-    if before == after:
-        return ""
     head = f"# {path}: from {old} to {new}\n"
     one, other = _lines(before), _lines(after)
     if one is None or other is None:
         return f"{head}{_NO_TEXT}\n"
+    if before == after:
+        return f"{head}{_ONLY_MODE}\n"
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
     lines = difflib.unified_diff(one, other, *names)
     return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

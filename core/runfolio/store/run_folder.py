@@ -212,7 +212,7 @@ def _spread_beats(found: RunFolder) -> None:
     if carrier is not None:
         for writer, document in spread({writer: beat.document for writer, beat in found.beats.items()}).items():
             if writer not in found.ends and found.beats.get(writer, carrier).document is not document:
-                found.beats[writer] = Beat(document, carrier.modified)
+                found.beats[writer] = Beat(dict(document), carrier.modified)
 
 
 def _manifest_reader(backend: Backend, found: RunFolder, writer: str, key: str) -> Callable[[], None]:

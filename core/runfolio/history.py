@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runfolio.connection import Connection
-from runfolio.errors import ReadOnlyError, RunfolioError, RunNotFoundError
-from runfolio.ids import parse_run_id
-from runfolio.plugins import Plugins
+from runfolio.errors import RunNotFoundError
 from runfolio.run import Run
 from runfolio.run_set import RunSet
-from runfolio.stored_run import Reader
+from runfolio.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from runfolio.active_run import ActiveRun
     from runfolio.assets.versions import Assets
-    from runfolio.backend import Backend
-    from runfolio.comparing.comparison import Comparison
+    from runfolio.comparing import Comparison
     from runfolio.config import Settings
     from runfolio.copying import CopyProgress, CopyReport
-    from runfolio.maintenance import UpkeepReport
-    from runfolio.recording.spooled import SyncReport
+    from runfolio.plugins import Plugins
     from runfolio.restoring import RestoreReport
     from runfolio.snapshot import ProjectFiles
     from runfolio.snapshot.snapshot import Snapshot
-    from runfolio.store_check import CheckReport
 
-_log: Final = logging.getLogger(__name__)
 EVERY_PROJECT: Final = "*"
 """Given as a project: all of them."""
 
@@ -79,83 +70,11 @@ def open_history(
     return history
 
 
-class History:
+class History(Upkeep):
     """Runs in one store. Safe to use from several threads; a pickled one opens the same store where it is unpickled.
 
     Made by `open_history`. Use it as a context manager, or `close` it.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        storage_options: Mapping[str, Any] | None = None,
-        read_only: bool = False,
-        plugins: Plugins | None = None,
-    ) -> None:
-        from runfolio.config import require_trust, store_address  # noqa: PLC0415 (loaded on use)
-
-        self.settings = settings
-        self.plugins = plugins or Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
-        address = store_address(settings)
-        require_trust(address)
-        options = {**address.options, **(storage_options or {})}
-        single_writer = bool(options.pop("single_writer", False)) or address.single_writer
-        self._options = {**options, **({"single_writer": True} if single_writer else {})}
-        self._word = address.word
-        self._connection = Connection(
-            address.url, plugins=self.plugins, options=options, read_only=read_only, single_writer=single_writer
-        )
-        self._reader = Reader(self._connection)
-        self._leftovers_sent = False
-
-    @property
-    def url(self) -> str:
-        """The root of the store, without credentials."""
-        return self._connection.url
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writes are refused."""
-        return self._connection.read_only
-
-    @property
-    def project(self) -> str:
-        """The current project: what is meant when no project is named."""
-        return self.settings.project
-
-    @property
-    def user_id(self) -> str:
-        """Who "I" am: configured, else the user of the operating system."""
-        from runfolio.config import user_id  # noqa: PLC0415 (loaded on use)
-
-        return user_id(self.settings)
-
-    @property
-    def _backend(self) -> Backend:
-        return self._connection.backend
-
-    def check_exists(self) -> None:
-        """Make sure that there is a store that can be read.
-
-        Raises:
-            StoreNotFoundError: there is none; the message names the place.
-            FormatError: it is of a newer format.
-        """
-        self._connection.open()
-
-    def make_store(self) -> None:
-        """Make sure that there is a store that can be written; make one where there is none.
-
-        The first run does it as well.
-
-        Raises:
-            ConfigurationError: the place cannot create exclusively, so it cannot be shared.
-            ReadOnlyError: it cannot be written.
-            FormatError: it is of a newer format.
-            StorageError: the storage failed.
-        """
-        self._connection.writable()
 
     # Writing
 
@@ -252,37 +171,6 @@ class History:
         self._refuse_read_only()
         return resume(self, self.run(run_id).id, at_step, reason)
 
-    def _refuse_read_only(self) -> None:
-        if self.read_only:
-            raise ReadOnlyError(
-                f"The history of {self.url} was opened read-only: open it without read_only to write", key=self.url
-            )
-
-    def _edit(self, run_id: str, field: str | None, value: object, *, kind: Literal["edit", "delete"] = "edit") -> None:
-        from runfolio.store.desk import Desk  # noqa: PLC0415 (loaded on use)
-        from runfolio.store.editing import edit, intend_edit  # noqa: PLC0415
-        from runfolio.store.ledger import Ledger  # noqa: PLC0415
-        from runfolio.store.spooled import MemoryNotes  # noqa: PLC0415
-
-        self._connection.writable()
-        # Somebody waits for this edit, so its journal is memory: it is acknowledged, or they are told that it failed.
-        desk = Desk(self._connection.raw, Ledger(MemoryNotes()), self._connection.environment)
-        project = parse_run_id(run_id).project
-        token = intend_edit(desk, run_id=run_id, project=project, field=field, value=value, who=self.user_id, kind=kind)
-        edit(desk, token)
-
-    def _delete(self, run_id: str) -> None:
-        self._edit(run_id, None, None, kind="delete")
-
-    def _fold(self, _: Backend) -> None:
-        """Fold a long log, after an end. Never needed, so trouble is left to the next one."""
-        from runfolio.index.folding import fold  # noqa: PLC0415 (loads pyarrow)
-
-        try:
-            fold(self._connection.index)
-        except RunfolioError as error:
-            _log.info("The log of %s was not folded: %s", self.url, error)
-
     # Reading
 
     def runs(
@@ -362,20 +250,9 @@ class History:
         Raises:
             RunNotFoundError: no run has a number under this name.
         """
-        wanted = goal or self.goal(metric, project) or "max"
-        quoted = "`" + metric.replace("`", "``") + "`"
-        sign = "-" if wanted == "max" else ""
-        for run in self.runs(
-            project,
-            where=f"{wanted}(metrics.{quoted}) is not null",
-            order_by=f"{sign}{wanted}(metrics.{quoted})",
-            limit=1,
-        ):
-            return run
-        raise RunNotFoundError(
-            f"No run in project {project or self.project!r} of {self.url} has a number under the metric {metric!r}",
-            key=metric,
-        )
+        from runfolio.run_words import find_best  # noqa: PLC0415 (loaded on use)
+
+        return find_best(self, metric, project, goal or self.goal(metric, project) or "max")
 
     def goal(self, metric: str, project: str | None = None) -> Literal["max", "min"] | None:
         """Return what the newest run that defined this metric says is good, or None when none did."""
@@ -468,60 +345,6 @@ class History:
         with plan_undo(self) as plan:
             return plan.report if dry_run else plan.apply()
 
-    # Upkeep
-
-    def sync(self) -> SyncReport:
-        """Send what dead processes of this machine and user left in their journals for this store.
-
-        Repeating it is harmless.
-        """
-        from runfolio.recording.spooled import sync  # noqa: PLC0415 (loaded on use)
-
-        return sync(self)
-
-    def waiting(self) -> list[str]:
-        """Return the ids of runs of which something waits on this machine for `sync`. No request."""
-        from runfolio.recording.spooled import waiting  # noqa: PLC0415 (loaded on use)
-
-        return waiting(self)
-
-    def check(self) -> CheckReport:
-        """Try what this store guarantees: create-if-absent, read after write, ranges, listing, deleting.
-
-        Leaves nothing behind.
-        """
-        from runfolio.store_check import check_store  # noqa: PLC0415 (loaded on use)
-
-        self._refuse_read_only()
-        return check_store(self._connection.raw, single_writer=self._connection.single_writer)
-
-    def info(self) -> UpkeepReport:
-        """Count objects and bytes of the store by kind, and the requests of this history so far."""
-        from runfolio.costs import Prices  # noqa: PLC0415 (loaded on use)
-        from runfolio.maintenance import info  # noqa: PLC0415
-
-        settings = self.settings
-        prices = Prices(settings.price_write, settings.price_read, settings.price_storage)
-        return info(self._connection, prices)
-
-    def repair(self) -> UpkeepReport:
-        """Rebuild the index from the run folders. Safe beside writers and readers."""
-        from runfolio.maintenance import repair  # noqa: PLC0415 (loaded on use)
-
-        self._refuse_read_only()
-        return repair(self._connection)
-
-    def gc(self, *, dry_run: bool = True) -> UpkeepReport:
-        """Find, and unless `dry_run` delete, what no run needs.
-
-        That is leftovers of deleted runs, covered segments, old beats.
-        """
-        from runfolio.maintenance import gc  # noqa: PLC0415 (loaded on use)
-
-        if not dry_run:
-            self._refuse_read_only()
-        return gc(self._connection, dry_run=dry_run)
-
     def copy_to(
         self,
         target: History,
@@ -557,29 +380,6 @@ class History:
 
         target._refuse_read_only()
         return copy(self, target, where=where, project=project, verify=verify, progress=progress)
-
-    def compact(self) -> UpkeepReport:
-        """Copy the rows of ended runs into few large files, which readers of many runs use.
-
-        Run it now and then, from anywhere: only runs that have no copy yet are read, and it is safe beside writers,
-        readers and other compactions. The run folders stay as they are. Copies of deleted runs go.
-        """
-        from runfolio.maintenance import compact  # noqa: PLC0415 (loaded on use)
-
-        self._refuse_read_only()
-        return compact(self._connection)
-
-    def close(self) -> None:
-        """Release connections. Runs that are still being written go on."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self.url, self._options, self.read_only, self.project)

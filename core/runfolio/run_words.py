@@ -1,4 +1,4 @@
-"""The words by which people name a run: ``k3f9q``, ``iris#7``, ``#7``, ``@last``, or the whole id."""
+"""The words by which people name a run: ``k3f9q``, ``iris#7``, ``#7``, ``@last``, the best one, or the whole id."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def find_run(history: History, word: str | None, *, number: int | None = None, p
     if named:
         return _numbered(history, int(named["number"]), named["project"] or project or history.project)
     return _short(history, word, project)
+
+
+def find_best(history: History, metric: str, project: str | None, goal: str) -> Run:
+    """Return the run with the best value of a metric. See `runfolio.history.History.best`.
+
+    Raises:
+        RunNotFoundError: no run has a number under this name.
+    """
+    quoted = "`" + metric.replace("`", "``") + "`"
+    sign = "-" if goal == "max" else ""
+    for run in history.runs(
+        project,
+        where=f"{goal}(metrics.{quoted}) is not null",
+        order_by=f"{sign}{goal}(metrics.{quoted})",
+        limit=1,
+    ):
+        return run
+    raise RunNotFoundError(
+        f"No run in project {project or history.project!r} of {history.url} has a number under the metric {metric!r}",
+        key=metric,
+    )
 
 
 def _numbered(history: History, number: int, project: str) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class SnapshotSource:
 
 
 @contextmanager
-def sources_of(runs: Sequence[Run]) -> Iterator[tuple[list[Source | None] | None, list[str]]]:
+def sources_of(runs: Sequence[Run]) -> Generator[tuple[list[Source | None] | None, list[str]]]:
     """Fetch the sources of runs (3 requests and 2 for each pack, for each source that is another).
 
     Yields the source of each run, None for those without; None altogether where there is nothing to compare, since no

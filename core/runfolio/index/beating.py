@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runfolio import layout
 from runfolio.errors import NotFoundError, RunfolioError
 from runfolio.index.liveness import FRESH, Liveness, StoreClock
+from runfolio.store.beating import spread
 from runfolio.store.documents import FORMAT
 from runfolio.values import load_json
 
@@ -48,7 +49,10 @@ class BeatReader:
         self._read: dict[ObjectInfo, Beat | None] = {}
 
     def get(self, wanted: Mapping[str, Mapping[str, ObjectInfo]]) -> dict[str, dict[str, Beat]]:
-        """Return the beats of these runs by run and writer. One that is gone or damaged is left out."""
+        """Return the beats of these runs by run and writer, with those that another one carries along.
+
+        One that is gone or damaged is left out.
+        """
         infos = [info for writers in wanted.values() for info in writers.values()]
         missing = [info for info in infos if info not in self._read or info.modified is None]
         found = self._gather([self._getter(info) for info in missing])
@@ -56,7 +60,7 @@ class BeatReader:
         self._read = {info: beat for info, beat in self._read.items() if info in listed}
         self._read.update(zip(missing, found, strict=True))
         return {
-            run_id: {writer: beat for writer, info in writers.items() if (beat := self._read[info]) is not None}
+            run_id: spread({writer: beat for writer, info in writers.items() if (beat := self._read[info]) is not None})
             for run_id, writers in wanted.items()
         }
 

@@ -30,6 +30,7 @@ from runfolio.recording.redacting import redact_param, redact_properties, redact
 from runfolio.recording.snapshots import adopt, drop, remember
 from runfolio.recording.spooled import send_leftovers_once, sync_journals
 from runfolio.recording.staging import FilesReport, Staging, files_below, original_name
+from runfolio.recording.word import leave_word, words_of
 from runfolio.store.artifacts import StagedFile
 from runfolio.store.ending import Ending
 from runfolio.store.manifests import AVAILABLE
@@ -353,8 +354,11 @@ class Recorder:
         self._push_files()
         if wanted or pusher.flush_due:
             self._flush()
+        main = pusher.ledger.state.main
+        if not main:
+            leave_word(self.journal.folder, pusher.sign())
         if pusher.beat_due:
-            pusher.beat()
+            pusher.beat(words_of(self.run_id, self.journal.folder) if main else None)
         return pusher.pause
 
     def _send_source(self) -> None:

@@ -17,7 +17,7 @@ from runfolio.journal.spooled_run import SpooledRun, abandoned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runfolio.history import History
+    from runfolio.opened_store import OpenedStore
 
 _log: Final = logging.getLogger(__name__)
 
@@ -59,13 +59,13 @@ class SyncReport:
         return lines or ["nothing to send"]
 
 
-def sync(history: History) -> SyncReport:
+def sync(history: OpenedStore) -> SyncReport:
     """Send every journal of this store whose process is dead. See `runfolio.history.History.sync`."""
     history._refuse_read_only()  # noqa: SLF001 (a part of the history)
     return sync_journals(history)
 
 
-def sync_journals(history: History, run_id: str | None = None, spared: Path | None = None) -> SyncReport:
+def sync_journals(history: OpenedStore, run_id: str | None = None, spared: Path | None = None) -> SyncReport:
     """Send the journals of dead processes, those of one run or all, except one that is known to be alive."""
     report = SyncReport()
     for root in dict.fromkeys(spool_candidates(history.settings)):
@@ -81,7 +81,7 @@ def sync_journals(history: History, run_id: str | None = None, spared: Path | No
     return report
 
 
-def waiting(history: History) -> list[str]:
+def waiting(history: OpenedStore) -> list[str]:
     """Return the ids of runs of which something waits here for this store, and whose processes are done with it."""
     found: set[str] = set()
     for root in dict.fromkeys(spool_candidates(history.settings)):
@@ -95,7 +95,7 @@ def waiting(history: History) -> list[str]:
     return sorted(found)
 
 
-def send_leftovers_once(history: History) -> None:
+def send_leftovers_once(history: OpenedStore) -> None:
     """Send, beside everything else, what dead processes left for this store: the first run of each history does it.
 
     The thread may die with the process: what it had begun is done again by the next one.
@@ -105,12 +105,12 @@ def send_leftovers_once(history: History) -> None:
         threading.Thread(target=_send_leftovers, args=(history,), name="runfolio-sync", daemon=True).start()
 
 
-def _send_leftovers(history: History) -> None:
+def _send_leftovers(history: OpenedStore) -> None:
     for run_id, reason in sync_journals(history).failed.items():
         _log.info("What is left of %s was not sent, `runfolio sync` tries again: %s", run_id, reason)
 
 
-def _consider(history: History, folder: Path, run_id: str | None, report: SyncReport) -> None:
+def _consider(history: OpenedStore, folder: Path, run_id: str | None, report: SyncReport) -> None:
     try:
         header = JournalReader(folder).header()
         if header is None or (run_id is not None and header.run_id != run_id):
@@ -130,7 +130,7 @@ def _consider(history: History, folder: Path, run_id: str | None, report: SyncRe
         _send(history, spooled, report)
 
 
-def _send(history: History, spooled: SpooledRun, report: SyncReport) -> None:
+def _send(history: OpenedStore, spooled: SpooledRun, report: SyncReport) -> None:
     from runfolio.store.pushing import Pusher  # noqa: PLC0415 (loaded on use)
 
     connection = history._connection  # noqa: SLF001 (a part of the history)

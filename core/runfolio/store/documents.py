@@ -208,6 +208,7 @@ class BeatDocument(Document):
     summary: dict[str, Any]
     definitions: dict[str, Any]
     created: str
+    others: NotRequired[dict[str, Any]]
 
 
 class EntryDocument(Document):

@@ -140,12 +140,17 @@ class Pusher:
             self._flushed = self.environment.monotonic()
             return flushing.flush(self._desk, self.spooled)
 
-    def beat(self) -> None:
-        """Put the heartbeat (1 request)."""
+    def beat(self, others: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Put the heartbeat (1 request), with what other writers of this machine have come to, by writer key."""
         with self._requests:
             self._beaten = self.environment.monotonic()
             self._beats += 1
-            beating.beat(self._desk, self.spooled, self._beats)
+            beating.beat(self._desk, self.spooled, self._beats, others or {})
+
+    def sign(self) -> dict[str, Any]:
+        """Return how far this writer has come, as its heartbeat would say it."""
+        with self._requests:
+            return beating.sign(self._desk, self.spooled, self._beats)
 
     def push_files(self, *, unlimited: bool = False) -> list[dict[str, str]]:
         """Store the staged files and the manifest.
@@ -262,8 +267,9 @@ class Pusher:
     @property
     def pause(self) -> float:
         """Seconds after which something is due again."""
+        # Other writers leave word for the main one as often as that one beats.
         age = self.environment.monotonic() - self._began
-        return min(self.pacing.flush_interval(age), self.pacing.beat_interval(age, main=self.ledger.state.main))
+        return min(self.pacing.flush_interval(age), self.pacing.beat_interval(age))
 
     def _fold(self) -> None:
         if self._after_end is not None:

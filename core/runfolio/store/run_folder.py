@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runfolio import layout
 from runfolio.errors import FormatError, NotFoundError, RunNotFoundError, TransientStorageError
+from runfolio.store.beating import spread
 from runfolio.store.documents import decode, require
 from runfolio.store.environment import Environment
 from runfolio.store.folder_listing import FolderListing, sort_out
@@ -165,6 +166,7 @@ def _read(
     if manifests:
         calls.extend(_manifest_reader(backend, found, writer, key) for writer, key in listing.manifests.items())
     environment.gather(calls)
+    _spread_beats(found)
     found.edits.sort(key=lambda one: (one["stamp"], one["token"]))
 
 
@@ -203,6 +205,14 @@ def _beat_reader(
             found.damaged[key] = str(error)
 
     return call
+
+
+def _spread_beats(found: RunFolder) -> None:
+    carrier = found.beats.get(found.main or "")
+    if carrier is not None:
+        for writer, document in spread({writer: beat.document for writer, beat in found.beats.items()}).items():
+            if writer not in found.ends and found.beats.get(writer, carrier).document is not document:
+                found.beats[writer] = Beat(dict(document), carrier.modified)
 
 
 def _manifest_reader(backend: Backend, found: RunFolder, writer: str, key: str) -> Callable[[], None]:

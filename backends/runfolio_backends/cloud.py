@@ -26,6 +26,7 @@ from runfolio.backend import ObjectInfo, Progress
 from runfolio.errors import AlreadyExistsError, NotFoundError, StorageError, TransientStorageError
 from runfolio_backends.cloud_downloads import Downloads
 from runfolio_backends.cloud_errors import Request
+from runfolio_backends.cloud_threads import serve
 from runfolio_backends.cloud_transfers import Sizes, Transfer, read_part
 from runfolio_backends.fsspec_adapter import FsspecBackend, size_of
 
@@ -207,6 +208,7 @@ class CloudBackend(FsspecBackend):
 
     def _run(self, request: Coroutine[Any, Any, _T]) -> _T:
         self._loop, self._process = get_loop(), os.getpid()
+        serve(self._loop)
         future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
             return future.result()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from runfolio.backend import Progress
     from runfolio_backends.cloud_errors import Request
     from runfolio_backends.cloud_requests import Requests
+from runfolio_backends.cloud_threads import WillingThreads
 from runfolio_backends.fsspec_adapter import unreadable
 
 _T = TypeVar("_T")
@@ -146,7 +146,7 @@ class Disk:
     """
 
     def __enter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, "runfolio-file")
+        self._thread = WillingThreads(1, "runfolio-file")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -154,11 +154,7 @@ class Disk:
 
     async def do(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Do something with the file, off the event loop."""
-        try:
-            doing = asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
-        except RuntimeError:
-            return work(*arguments)  # while the interpreter ends no pool takes work
-        return await doing
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))
 
 
 async def several(numbers: Iterable[int], work: Callable[[int], Awaitable[_T]], concurrency: int) -> list[_T]:

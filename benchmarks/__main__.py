@@ -20,6 +20,7 @@ SUBJECTS = {
     "index_scale": ["--runs", "10000"],
     "many_runs": ["--runs", "2000"],
     "many_processes": ["--processes", "8"],
+    "cloud_transfers": ["--size", "64", "--files", "100", "--rounds", "1"],
 }
 """Each with the options that make it small."""
 

@@ -22,13 +22,14 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from runfolio.backend import ObjectInfo
 from runfolio_backends import azure_errors
-from runfolio_backends.cloud_requests import Page, Remote, Requests
+from runfolio_backends.cloud_requests import NOTHING, Page, Remote, Requests
 from runfolio_backends.cloud_transfers import several
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
 
     from runfolio_backends.azure_options import Account
+    from runfolio_backends.cloud_requests import Take
 
 SINGLE_PUT: Final = 5000 * 1024 * 1024
 """The largest blob that one request stores."""
@@ -83,6 +84,7 @@ class AzureRequests(Requests):
     """
 
     delete_at_once = 256
+    streams = False
 
     def __init__(
         self, filesystem: FileSystem, account: Account, container: str, *, blob_arguments: Mapping[str, Any]
@@ -102,13 +104,13 @@ class AzureRequests(Requests):
         if close is not None:
             await close()
 
-    async def get(self, path: str, start: int | None, end: int | None, etag: str = "") -> bytes:
-        """Return a range. From the end takes two requests: the service knows no such range."""
+    async def receive(self, path: str, start: int | None, end: int | None, take: Take, etag: str = "") -> Remote:
+        """Hand on a range as one piece. From the end takes two requests: the service knows no such range."""
         if start is not None and start < 0:
             found = await self.stat(path)
             start, etag = max(0, found.size + start), found.etag
             if start >= found.size:
-                return b""
+                return NOTHING
         chosen: dict[str, Any] = {}
         if start is not None or end is not None:
             chosen.update(offset=start or 0, length=None if end is None else end - (start or 0))
@@ -118,12 +120,16 @@ class AzureRequests(Requests):
             stream = await self._blob(path).download_blob(**chosen)
             if _is_folder(stream.properties):
                 raise ResourceNotFoundError("a folder")
-            data: bytes = await stream.readall()
+            async for piece in stream.chunks():  # without the two further copies that `readall` makes
+                await take(piece)
         except HttpResponseError as error:
             if error.status_code == 416:  # noqa: PLR2004 (range not satisfiable: it begins after the end)
-                return b""
+                return NOTHING
             raise
-        return data
+        found = stream.properties
+        # `size` is that of the range.
+        size = int((found.content_range or "").rpartition("/")[2] or found.size)
+        return Remote(size, found.last_modified, found.etag)
 
     async def put(self, path: str, data: bytes, *, absent: bool = False) -> None:  # noqa: D102 (docstring inherited)
         # The client was told to send up to SINGLE_PUT in one request. `overwrite=False` is If-None-Match: *.
@@ -233,6 +239,7 @@ def client_arguments(
         "read_timeout": options.get("read_timeout", 30.0),
         "max_single_put_size": SINGLE_PUT,
         "max_single_get_size": SINGLE_PUT,
+        "max_chunk_get_size": SINGLE_PUT,
         "raw_response_hook": lambda answer: observe(answer.http_response.headers.get("date")),
     }
     if account.kind in ("sas", "anonymous"):

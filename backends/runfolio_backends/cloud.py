@@ -23,9 +23,11 @@ from fsspec.asyn import get_loop, iothread
 
 from runfolio.backend import ObjectInfo, Progress
 from runfolio.errors import AlreadyExistsError, NotFoundError, StorageError, TransientStorageError
+from runfolio_backends.cloud_downloads import Downloads
 from runfolio_backends.cloud_errors import Request
-from runfolio_backends.cloud_transfers import Downloads, Sizes, Transfer
-from runfolio_backends.fsspec_adapter import FsspecBackend
+from runfolio_backends.cloud_threads import serve
+from runfolio_backends.cloud_transfers import Sizes, Transfer, read_part
+from runfolio_backends.fsspec_adapter import FsspecBackend, size_of
 
 if TYPE_CHECKING:
     from runfolio_backends.cloud_requests import Requests
@@ -158,16 +160,23 @@ class CloudBackend(FsspecBackend):
         Memory: about `concurrency` times `part_size`. When a part fails for good the upload is aborted: nothing
         is left that costs money. Of a process that was killed, parts stay until a lifecycle rule removes them.
         """
-        self._run(self._transfer("put", key, progress).upload(Path(path)))
+        source, transfer = Path(path), self._transfer("put", key, progress)
+        size = size_of(source)
+        if size > self._sizes.part:
+            self._run(transfer.upload_parts(source, size))
+        else:
+            # Read by this thread: handing a small file to another one takes longer.
+            self._run(transfer.upload(read_part(source, 0, size)))
 
     def get_file(self, key: str, path: Path, progress: Progress | None = None) -> None:
-        """Write an object into a file, in ranges, several at a time, each asked for again on its own when it fails.
+        """Write an object into a file, in ranges, several at a time, each continued on its own when it breaks off.
 
-        Memory: about `concurrency` times `part_size`. A failed call is continued by the next one of this backend
-        for the same key and file, if the object is still the same one and nobody touched the file: only the ranges that
-        are missing are fetched, and `progress` counts only these. Another process starts anew.
+        A small object takes one request. Memory: at most about `concurrency` times `part_size`. A failed call is
+        continued by the next one of this backend for the same key and file, if the object is still the same one and
+        nobody touched the file: only what is missing is fetched, and `progress` counts only that. Another process
+        starts anew.
         """
-        self._run(self._downloads.download(self._transfer("get", key, progress), Path(path)))
+        self._downloads.download(self._transfer("get", key, progress), Path(path), self._run)
 
     def now(self) -> datetime | None:
         """What the service's clock shows: the date of its last response, and the time since then."""
@@ -198,6 +207,7 @@ class CloudBackend(FsspecBackend):
 
     def _run(self, request: Coroutine[Any, Any, _T]) -> _T:
         self._loop, self._process = get_loop(), os.getpid()
+        serve(self._loop)
         future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
             return future.result()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from runfolio.backend import ObjectInfo
+
+
+Take = Callable[[bytes], Awaitable[None]]
+"""Called with the next bytes of an answer. No more are read until it returns."""
 
 
 class Remote(NamedTuple):
@@ -22,6 +27,10 @@ class Remote(NamedTuple):
     size: int
     modified: datetime | None
     etag: str
+
+
+NOTHING: Final = Remote(0, None, "")
+"""What is known of an object that ends before the range that was asked for."""
 
 
 class Page(NamedTuple):
@@ -44,10 +53,26 @@ class Requests(ABC):
 
     delete_at_once: int
     """How many objects one request deletes."""
+    streams: bool
+    """Whether `receive` hands bytes on as they come. If not, a range is in memory as a whole."""
 
     @abstractmethod
-    async def get(self, path: str, start: int | None, end: int | None, etag: str = "") -> bytes:
-        """Return a range that is not empty, but may reach beyond the object; with `etag`, of that version only."""
+    async def receive(self, path: str, start: int | None, end: int | None, take: Take, etag: str = "") -> Remote:
+        """Hand on the bytes of a range, then return what the service says of the object.
+
+        The range is not empty, but may reach beyond the object. Where it begins after the end nothing is handed on,
+        and what is returned has no size. With `etag`, that version only.
+        """
+
+    async def get(self, path: str, start: int | None, end: int | None) -> bytes:
+        """Return a range that is not empty, but may reach beyond the object."""
+        pieces: list[bytes] = []
+
+        async def take(piece: bytes) -> None:
+            pieces.append(piece)
+
+        await self.receive(path, start, end, take)
+        return b"".join(pieces)
 
     @abstractmethod
     async def put(self, path: str, data: bytes, *, absent: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Files in and out of object storage in parts: several at a time, in flat memory, each repeated on its own."""
+"""Files on their way to object storage in parts: several at a time, in flat memory, each repeated on its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -18,15 +17,17 @@ from runfolio.errors import StorageError, TransientStorageError
 if TYPE_CHECKING:
     from runfolio.backend import Progress
     from runfolio_backends.cloud_errors import Request
-    from runfolio_backends.cloud_requests import Remote, Requests
-from runfolio_backends.fsspec_adapter import size_of, unreadable
+    from runfolio_backends.cloud_requests import Requests
+from runfolio_backends.cloud_threads import WillingThreads
+from runfolio_backends.fsspec_adapter import unreadable
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 4
 _FIRST_PAUSE: Final = 0.2
-_REMEMBERED: Final = 64
-"""Unfinished downloads that are kept in mind, the oldest given up first."""
+_LONGEST_RANGE: Final = 64 * 1024 * 1024
+_TURNS: Final = 4
+"""How many ranges each of the concurrent requests takes, so that all end at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,12 @@ class Sizes:
 
     def cut(self, size: int) -> list[tuple[int, int]]:
         """Return the ranges of a file of so many bytes."""
-        step = max(self.part, -(-size // self.most_parts))
-        return [(start, min(start + step, size)) for start in range(0, size, step)]
+        return _ranges(0, size, max(self.part, -(-size // self.most_parts)))
+
+    def cut_rest(self, size: int, *, streams: bool) -> list[tuple[int, int]]:
+        """Return the ranges of an object beyond its first part: few where each needs little memory."""
+        longest = min(_LONGEST_RANGE, size // (_TURNS * self.concurrency)) if streams else 0
+        return _ranges(self.part, size, max(1, longest // self.part) * self.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +91,41 @@ class Transfer:
         if self.progress is not None:
             self.progress(moved)
 
-    async def upload(self, source: Path) -> None:
-        """Store a local file.
+    def require(self, received: int, size: int) -> None:
+        """See to it that all has come.
+
+        Raises:
+            TransientStorageError: it is less, or more.
+        """
+        if received != size:
+            raise TransientStorageError(
+                f"{self.request.key} did not come as long as it is", key=self.request.key, operation="get"
+            )
+
+    async def upload(self, data: bytes) -> None:
+        """Store an object of one part."""
+        await self.patiently(lambda: self.requests.put(self.path, data))
+        self.tell(len(data))
+
+    async def upload_parts(self, source: Path, size: int) -> None:
+        """Store a local file of so many bytes in parts.
 
         Raises:
             StorageError: it cannot be read, it changed meanwhile, or the storage failed.
         """
-        with _Disk() as disk:
-            size = await disk.do(size_of, source)
-            ranges = self.sizes.cut(size)
-            if len(ranges) <= 1:
-                data = await disk.do(_read, source, 0, size)
-                await self.patiently(lambda: self.requests.put(self.path, data))
-                self.tell(size)
-            else:
-                await self._upload_parts(source, ranges, disk)
-
-    async def _upload_parts(self, source: Path, ranges: list[tuple[int, int]], disk: _Disk) -> None:
-        requests, path = self.requests, self.path
+        requests, path, ranges, disk = self.requests, self.path, self.sizes.cut(size), Disk()
         upload = await self.patiently(lambda: requests.begin(path))
 
         async def send(number: int) -> Any:
             start, end = ranges[number]
-            data = await disk.do(_read, source, start, end)
+            data = await disk.do(read_part, source, start, end)
             sent = await self.patiently(lambda: requests.part(path, upload, number + 1, data))
             self.tell(end - start)
             return sent
 
         try:
-            parts = await several(range(len(ranges)), send, self.sizes.concurrency)
+            with disk:
+                parts = await several(range(len(ranges)), send, self.sizes.concurrency)
             await self.patiently(lambda: requests.complete(path, upload, parts))
         except BaseException:
             # Also when the caller gives up: what is not aborted is paid for. Its own failure must not hide why.
@@ -128,66 +139,14 @@ class Transfer:
             _log.warning("The unfinished upload of %s could not be aborted: %s", self.request.key, error)
 
 
-@dataclass(slots=True)
-class _Unfinished:
-    """A download that failed half-way: of which object, and what of it is in the file."""
-
-    remote: Remote
-    touched: tuple[int, int]
-    done: set[int] = field(default_factory=set)
-
-
-class Downloads:
-    """Downloads into files, with a memory of those that failed, so that the next call continues."""
-
-    def __init__(self) -> None:
-        self._unfinished: dict[tuple[str, Path], _Unfinished] = {}
-
-    async def download(self, transfer: Transfer, target: Path) -> None:
-        """Write an object into a file, which is created or truncated, or continued.
-
-        Raises:
-            NotFoundError: there is no such object.
-            StorageError: the file cannot be written, or the storage failed.
-        """
-        requests, path = transfer.requests, transfer.path
-        remote = await transfer.patiently(lambda: requests.stat(path))
-        ranges = transfer.sizes.cut(remote.size)
-        with _Disk() as disk:
-            known = self._unfinished.pop((path, target), None)
-            if known is None or known.remote != remote or known.touched != await disk.do(_mark_of, target):
-                await disk.do(_truncate, target, remote.size)
-                known = _Unfinished(remote, (0, 0))
-            done = known.done
-
-            async def fetch(number: int) -> None:
-                start, end = ranges[number]
-                data = await transfer.patiently(lambda: requests.get(path, start, end, remote.etag))
-                if len(data) != end - start:
-                    raise TransientStorageError(f"{path} came back shorter than it is", key=path, operation="get")
-                await disk.do(_write, target, start, data)
-                done.add(number)
-                transfer.tell(end - start)
-
-            try:
-                missing = [number for number in range(len(ranges)) if number not in done]
-                await several(missing, fetch, transfer.sizes.concurrency)
-            except BaseException:
-                known.touched = await disk.do(_mark_of, target)
-                self._unfinished[path, target] = known
-                if len(self._unfinished) > _REMEMBERED:
-                    del self._unfinished[next(iter(self._unfinished))]
-                raise
-
-
-class _Disk:
+class Disk:
     """One thread that reads and writes the file of a transfer.
 
     With several, the allocator keeps the memory of a part for each of them.
     """
 
     def __enter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, "runfolio-file")
+        self._thread = WillingThreads(1, "runfolio-file")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -217,7 +176,16 @@ async def several(numbers: Iterable[int], work: Callable[[int], Awaitable[_T]], 
     return [results[number] for number in sorted(results)]
 
 
-def _read(path: Path, start: int, end: int) -> bytes:
+def _ranges(start: int, size: int, step: int) -> list[tuple[int, int]]:
+    return [(at, min(at + step, size)) for at in range(start, size, step)]
+
+
+def read_part(path: Path, start: int, end: int) -> bytes:
+    """Return the bytes ``[start, end)`` of a local file.
+
+    Raises:
+        StorageError: it cannot be read, or is shorter.
+    """
     try:
         with path.open("rb") as source:
             source.seek(start)
@@ -227,33 +195,3 @@ def _read(path: Path, start: int, end: int) -> bytes:
     if len(data) != end - start:
         raise StorageError(f"The local file {path} became shorter while it was sent", key=str(path), operation="put")
     return data
-
-
-def _truncate(path: Path, size: int) -> None:
-    try:
-        with path.open("wb") as out:
-            out.truncate(size)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _write(path: Path, start: int, data: bytes) -> None:
-    try:
-        with path.open("r+b") as out:
-            out.seek(start)
-            out.write(data)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"The local file {path} cannot be written: {error.strerror}", key=str(path), operation="get")
-
-
-def _mark_of(path: Path) -> tuple[int, int]:
-    """What changes when somebody else touches a file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return found.st_ino, found.st_mtime_ns

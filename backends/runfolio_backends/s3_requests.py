@@ -17,14 +17,18 @@ from runfolio.backend import ObjectInfo
 from runfolio.errors import ConfigurationError
 from runfolio_backends import s3_errors
 from runfolio_backends.cloud_errors import Request, cause_of, our_error
-from runfolio_backends.cloud_requests import Page, Remote, Requests
+from runfolio_backends.cloud_requests import NOTHING, Page, Remote, Requests
 from runfolio_backends.fsspec_adapter import disown
 from runfolio_backends.s3_options import NAME
 
 if TYPE_CHECKING:
     import s3fs
 
+    from runfolio_backends.cloud_requests import Take
+
 _CONFLICTS: Final = 4
+_PIECE: Final = 256 * 1024
+"""The most that is read of an answer at once. The HTTP client holds up to twice as much for each connection."""
 _GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _NOT_COPIED: Final = frozenset({"InvalidRequest", "EntityTooLarge", "NotImplemented", "MethodNotAllowed"})
 """What S3 answers when an object cannot be copied in one request, for one because it is larger than 5 GiB."""
@@ -44,6 +48,7 @@ class S3Requests(Requests):
     """
 
     delete_at_once = 1000
+    streams = True
 
     def __init__(
         self,
@@ -89,21 +94,25 @@ class S3Requests(Requests):
     def _after_call(self, http_response: Any, **_: Any) -> None:
         self._observe_date(http_response.headers.get("date"))
 
-    async def get(self, path: str, start: int | None, end: int | None, etag: str = "") -> bytes:  # noqa: D102 (docstring inherited)
+    async def receive(self, path: str, start: int | None, end: int | None, take: Take, etag: str = "") -> Remote:  # noqa: D102 (docstring inherited)
         span = _range(start, end)
         client = await self._client()
         chosen = {"Key": path, **({"Range": span} if span else {}), **({"IfMatch": etag} if etag else {})}
         try:
             response = await client.get_object(**self._arguments, **chosen)
-            async with response["Body"] as body:
-                data: bytes = await body.read()
         except ClientError as error:
             if s3_errors.status_of(error) == 416:  # noqa: PLR2004 (range not satisfiable: it begins after the end)
-                return b""
+                return NOTHING
             raise
+        size = int(response.get("ContentRange", "").rpartition("/")[2] or response["ContentLength"])
+        first, last, _ = slice(start, end).indices(size)
         # A service that knows no ranges sends all of it.
-        whole = response["ResponseMetadata"]["HTTPStatusCode"] == 200  # noqa: PLR2004
-        return data[start:end] if span and whole else data
+        at = 0 if response["ResponseMetadata"]["HTTPStatusCode"] == 200 else first  # noqa: PLR2004
+        async with response["Body"] as body:
+            while piece := await body.read(_PIECE):
+                await take(piece[max(0, first - at) : max(0, last - at)])
+                at += len(piece)
+        return Remote(size, response["LastModified"], response["ETag"])
 
     async def put(self, path: str, data: bytes, *, absent: bool = False) -> None:  # noqa: D102 (docstring inherited)
         client = await self._client()

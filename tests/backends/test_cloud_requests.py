@@ -297,6 +297,28 @@ def test_an_upload_that_fails_is_aborted(cloud: Cloud, tmp_path: Path) -> None:
             backend.stat("f")
 
 
+@pytest.mark.parametrize("size", [1, 10_000, MEBI])
+def test_a_small_file_comes_and_goes_in_one_request(cloud: Cloud, tmp_path: Path, size: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(os.urandom(size))
+    with cloud.make(cloud.url) as backend:
+        backend.put_file("f", source)
+        backend.get_file("f", target)
+    assert [method for method, _ in cloud.proxy.requests] == ["PUT", "GET"]
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_download_goes_on_when_answers_break_off(cloud: Cloud, tmp_path: Path) -> None:
+    data, told = os.urandom(40 * MEBI + 1), list[int]()
+    with cloud.make(cloud.url, part_size=5 * MEBI, concurrency=2) as backend:
+        backend.put("f", data)
+        cloud.proxy.next(CutResponse(3 * MEBI), times=3, where=lambda head: head.method == "GET")
+        backend.get_file("f", tmp_path / "target", told.append)
+        assert cloud.proxy.faults[CutResponse] == 3
+        assert (tmp_path / "target").read_bytes() == data
+        assert sum(told) == len(data)
+
+
 def test_a_download_that_failed_is_continued_by_the_next_call(cloud: Cloud, tmp_path: Path) -> None:
     data, target = os.urandom(22 * MEBI), tmp_path / "target"
     told: list[int] = []

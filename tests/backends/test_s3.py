@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import runfolio as rf
-from fault_proxy import Answer, FaultProxy
+from fault_proxy import Answer, CutResponse, FaultProxy
 from runfolio.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from moto_s3 import MotoS3
     from store_access import TestStore
 
+MEBI = 1024 * 1024
 OWNER = {"on_bucket": ["ListBucket"], "on_objects": ["GetObject", "PutObject", "DeleteObject"]}
 
 
@@ -162,6 +165,39 @@ def test_the_condition_of_an_old_botocore_is_missed_before_anything_is_sent(
     with pytest.raises(ConfigurationError, match="upgrade"):
         backend.create("k", b"x")
     assert proxy.requests == []
+
+
+def test_a_part_is_continued_where_it_broke_off(
+    moto: MotoS3, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data, part = os.urandom(12 * MEBI), 5 * MEBI
+    ranges: list[str] = []
+
+    def second(head: Head) -> bool:
+        ranges.append(head.header("Range"))
+        return len(ranges) == 2
+
+    with S3Backend(enter(moto.store(endpoint=proxy.url), monkeypatch).url, part_size=part, concurrency=1) as backend:
+        backend.put("f", data)
+        proxy.next(CutResponse(4 * MEBI), times=2, where=second)  # it happens once, and sees all
+        backend.get_file("f", tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == data
+    begins = [int(one.removeprefix("bytes=").partition("-")[0]) for one in ranges]
+    assert begins[:2] == [0, part]
+    assert part < begins[2] <= part + 4 * MEBI
+    assert begins[3:] == [2 * part]
+
+
+def test_a_large_object_comes_in_few_ranges(
+    moto: MotoS3, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its bytes are written as they come, so a range need not fit into memory."""
+    data = os.urandom(48 * MEBI)
+    with S3Backend(enter(moto.store(endpoint=proxy.url), monkeypatch).url, concurrency=1) as backend:
+        backend.put("f", data)
+        backend.get_file("f", tmp_path / "target")
+    assert proxy.counts["GET"] == 5  # the first part of 6 MiB, then 12 MiB each
+    assert (tmp_path / "target").read_bytes() == data
 
 
 def test_a_range_from_a_service_that_knows_none(backend: S3Backend, moto: MotoS3) -> None:

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runfolio import layout
 from runfolio.active_run import ActiveRun
-from runfolio.errors import RunfolioError, RunStateError
+from runfolio.errors import ConfigurationError, RunfolioError, RunStateError
 from runfolio.ids import new_run_id, new_token, new_uid, parse_run_id
 from runfolio.journal.spool import Header
 from runfolio.names import validate_name, validate_project
 from runfolio.params import redacted, validate_tag
 from runfolio.recording.recorder import Recorder
 from runfolio.recording.redacting import redact_param, redact_properties, redactor_of
+from runfolio.recording.spooled import sync_journals
 from runfolio.snapshot.objects import printable
 from runfolio.values import flatten
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from runfolio.history import History
     from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store.run_folder import RunFolder
@@ -79,25 +82,29 @@ def join(history: History, run_id: str, writer: str) -> ActiveRun:
     header = Header.here(run_id=run_id, uid=uid, writer=f"{writer}.{new_token()}", project=project, store=history.url)
     attempt = max(known.attempts, default=1) if known is not None else 1
     start = dict(known.start) if known is not None and known.start is not None else {"run": run_id, "project": project}
-    recorder = Recorder(history, header, lambda pusher: pusher.intend_join(uid, attempt), start=start)
+    steps = _steps_before(history, run_id, writer) if attempt > 1 else None
+    recorder = Recorder(history, header, lambda pusher: pusher.intend_join(uid, attempt), start=start, steps=steps)
     run = ActiveRun(history, recorder)
     recorder.run = run
     return _go(history, recorder, run, system_metrics=None)
 
 
-def resume(history: History, run_id: str, at_step: int | None, reason: str | None) -> ActiveRun:
+def resume(history: History, run_id: str, at_step: int | None, reason: str | None, *, force: bool) -> ActiveRun:
     """Begin another attempt at a run that has ended or was lost."""
+    if history.settings.mode == "online":
+        sync_journals(history, run_id=run_id)  # a process that was killed here has ended, and what it logged counts
     record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
-    if record.status == "Running":
+    if record.status == "Running" and not force:
         raise RunStateError(
-            f"Run {run_id} is still running: attach to it as another writer, "
-            "or wait until it has ended or counts as Lost",
+            f"Run {run_id} is still running: attach to it as another writer, wait until it has ended or counts as "
+            "Lost, or use force=True if you know that its process is gone",
             key=run_id,
         )
     folder = history._reader.folder(run_id)  # noqa: SLF001
     start = dict(folder.start or {})
     writer = f"main.{new_token()}"
     header = Header.here(run_id=run_id, uid=start["uid"], writer=writer, project=start["project"], store=history.url)
+    rows = history._reader.rows(run_id, None)  # noqa: SLF001
     document = {
         "run": run_id,
         "project": start["project"],
@@ -106,6 +113,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "argv": redactor_of(history).argv(sys.argv[1:]),
         "reason": reason,
         "at_step": at_step,
+        **({} if at_step is None else _replaced(folder, rows, at_step, writer)),
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(
@@ -113,7 +121,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         header,
         lambda pusher: pusher.intend_attempt(document, start["uid"]),
         start=start,
-        steps=_last_steps(history, run_id, at_step),
+        steps=_last_steps(rows, at_step),
     )
     run = ActiveRun(history, recorder)
     recorder.run = run
@@ -217,11 +225,67 @@ def _known(history: History, run_id: str) -> RunFolder | None:
         return None
 
 
-def _last_steps(history: History, run_id: str, at_step: int | None) -> dict[str, int]:
+def go_back(history: History, run_id: str, at_step: int) -> None:
+    """Let the attempt that runs take the place of what earlier ones logged from a step on. Its main writer stays.
+
+    Raises:
+        ConfigurationError: nothing is sent in this mode.
+        StorageError: the storage failed.
+    """
+    from runfolio.store.attempts import attempt, intend_attempt  # noqa: PLC0415 (loaded on use)
+    from runfolio.store.desk import Desk  # noqa: PLC0415
+    from runfolio.store.ledger import Ledger  # noqa: PLC0415
+    from runfolio.store.spooled import MemoryNotes  # noqa: PLC0415
+
+    if history.settings.mode != "online":
+        raise ConfigurationError("The store is not asked for anything in this mode", key="mode")
+    history._connection.writable()  # noqa: SLF001 (a part of the history)
+    sync_journals(history, run_id=run_id)
+    folder = history._reader.folder(run_id)  # noqa: SLF001
+    start, main = dict(folder.start or {}), str(folder.main)
+    document = {
+        "run": run_id,
+        "project": start["project"],
+        "main": main,
+        "host": Header.here(run_id="", uid="", writer="", project="", store="").host,
+        "argv": redactor_of(history).argv(sys.argv[1:]),
+        "reason": f"went back to step {at_step}",
+        "at_step": at_step,
+        **_replaced(folder, history._reader.rows(run_id, None), at_step, main),  # noqa: SLF001
+        "created": history._connection.environment.timestamp(),  # noqa: SLF001
+    }
+    # Somebody waits for it, so its journal is memory: a kill leaves it made or not, and the script begins again.
+    desk = Desk(history._connection.raw, Ledger(MemoryNotes()), history._connection.environment)  # noqa: SLF001
+    intend_attempt(desk, document, start["uid"], wid=f"{start['uid']}:{new_token()}")
+    attempt(desk)
+
+
+def _replaced(folder: RunFolder, rows: pa.Table, at_step: int, main: str) -> dict[str, Any]:
+    """Whose rows are hidden from a step on, and the summaries of what is left of them; not those of the main writer."""
+    import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+    from runfolio.rows.summary import summaries_of  # noqa: PLC0415 (loaded on use)
+
+    left = rows.filter(pc.less(rows["step"], at_step))
+    left = left.filter(pc.not_equal(left["writer"].cast("string"), main))
+    return {"replaced": sorted(folder.listing.writers() - {main}), "metrics": summaries_of(left)}
+
+
+def _steps_before(history: History, run_id: str, writer: str) -> dict[str, int]:
+    """Where the writers of this name stopped in earlier attempts; from the beginning, while that cannot be read."""
+    import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+    try:
+        rows = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
+    except (RunfolioError, OSError):
+        return {}
+    return _last_steps(rows.filter(pc.starts_with(rows["writer"].cast("string"), f"{writer}.")), None)
+
+
+def _last_steps(table: pa.Table, at_step: int | None) -> dict[str, int]:
     """Where each series of the run stopped, or was told to go on."""
     import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
 
-    table = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
     if table.num_rows == 0:
         return {}
     grouped = (

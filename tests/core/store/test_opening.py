@@ -99,14 +99,14 @@ def test_a_place_that_cannot_create_exclusively(backend: Backend) -> None:
     assert open_store(_Weak(backend), create=True, single_writer=True).created
 
 
-def test_a_store_for_one_writer_says_so_to_everybody(memory: MemoryBackend) -> None:
+def test_a_store_for_one_writer_says_so_to_everybody(backend: Backend) -> None:
     """In the one object that is read anyway."""
-    open_store(_Weak(memory), create=True, single_writer=True)
-    counted = CountingBackend(memory)
+    open_store(_Weak(backend), create=True, single_writer=True)
+    counted = CountingBackend(backend)
     assert open_store(counted, create=False).single_writer
     assert 1 == len(counted)
     with pytest.raises(FormatError, match="single-writer"):
-        open_store(memory, create=False, supported=())
+        open_store(backend, create=False, supported=())
 
 
 class _Ignoring(WrappedBackend):

@@ -156,8 +156,7 @@ def test_outputs_can_be_captured_during_a_run(project: Project) -> None:
         f"""
         import os, subprocess, sys
         import runfolio as rf
-        from runfolio_backends.local import LocalBackend
-from runfolio_plugins.launch import capture_now, project_template
+        from runfolio_plugins.launch import capture_now
         def stored():
             run = rf.open_history().run(os.environ["RUNFOLIO_RUN_ID"])
             return {{one.path: run.artifacts[one.path].read_bytes() for one in run.artifacts.list() if

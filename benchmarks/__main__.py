@@ -20,7 +20,7 @@ SUBJECTS = {
     "sweep_overhead": ["--runs", "5"],
     "index_scale": ["--runs", "10000"],
     "many_runs": ["--runs", "2000"],
-    "many_processes": ["--processes", "8"],
+    "many_processes": ["--processes", "8", "--runs", "3"],
     "cloud_transfers": ["--size", "64", "--files", "100", "--rounds", "1"],
 }
 """Each with the options that make it small."""

@@ -19,14 +19,12 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from figures import Figure, show
-
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "servers"))
+from reached import reached
 
 if TYPE_CHECKING:
     from fault_proxy import FaultProxy
@@ -38,6 +36,7 @@ AT_ONCE = 4
 SMALL_AT_ONCE = 16
 """Small files on the way at once: as many as the threads that store the artifacts of a run."""
 CLOUDS = {"s3": "s3fs", "azure": "adlfs"}
+SERVERS = {"s3": "seaweed", "azure": "azurite"}
 LATENCIES = (0.0, 0.03)
 
 
@@ -156,28 +155,6 @@ def memory(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-@contextmanager
-def reached(cloud: str, folder: Path) -> Generator[tuple[FaultProxy, str], None, None]:
-    """Run a server with an empty store behind a proxy; its URL, with what clients need in the environment."""
-    from fault_proxy import FaultProxy
-
-    folder.mkdir()
-    if cloud == "s3":
-        from seaweed_s3 import seaweed_s3
-
-        with seaweed_s3(folder) as seaweed, FaultProxy(seaweed.server.ports[0]) as proxy:
-            store = seaweed.store(endpoint=proxy.url)
-            os.environ.update(store.environment)
-            yield proxy, store.url
-    else:
-        from azurite_blobs import azurite_blobs
-
-        with azurite_blobs(folder) as azurite, FaultProxy(azurite.server.ports[0]) as proxy:
-            store = azurite.store(azurite.connection_string(server=proxy.url))
-            os.environ.update(store.environment)
-            yield proxy, store.url
-
-
 class Subject(NamedTuple):
     """Files that are moved together."""
 
@@ -229,7 +206,7 @@ class Side:
 
 def compared(cloud: str, latency: float, moved: Sequence[Subject], rounds: int, folder: Path) -> Generator[Figure]:
     """Measure one cloud at one distance."""
-    with reached(cloud, folder / "server") as (proxy, url):
+    with reached(SERVERS[cloud], folder / "server") as (proxy, url):
         proxy.latency = latency
         ours, plain = (Side(kind, cloud, url, folder) for kind in (Ours, Plain))
         try:

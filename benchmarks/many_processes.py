@@ -1,100 +1,177 @@
-"""64 processes that start and end 10 runs each on one local store, against as many bare creates by 64 processes.
+"""64 processes that start and end 10 runs each on one store, against as many bare creates by 64 processes.
 
-Run it alone: ``python benchmarks/many_processes.py``; ``--processes`` and ``--runs`` make it smaller.
+On a local folder, and through the fault proxy of the tests on S3 (moto) and Azure Blob Storage (Azurite): there once
+more with connections that break off and answers that are lost, which may change nothing but the time.
+
+Run it alone: ``python benchmarks/many_processes.py``; ``--store`` chooses, ``--processes`` and ``--runs`` make it
+smaller.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from figures import Figure, show
+from reached import reached
 
-import runfolio as rf
-
-RUNS = """
-import sys
 import runfolio as rf
 from runfolio.plugins import Plugins
-store, runs = sys.argv[1], int(sys.argv[2])
-history = rf.open_history(store, project="p", plugins=Plugins(enabled=["builtin_backends"]))
-with history.start_run(system_metrics=False):  # loads everything
-    pass
-print("ready", flush=True); sys.stdin.readline()
-for _ in range(runs):
-    with history.start_run(system_metrics=False) as run:
-        pass
-    print(run.id, run.number)
-"""
 
-CREATES = """
-import os, sys
+if TYPE_CHECKING:
+    from fault_proxy import FaultProxy
+
+SERVERS = {"local": None, "s3": "moto", "azure": "azurite"}
+BACKENDS = {"local": "local:LocalBackend", "s3": "s3:S3Backend", "azure": "azure:AzureBackend"}
+CREATES = 5
+"""Objects that a run creates or puts when it starts and ends without rows."""
+SHARE = 0.03
+"""Of all requests, those that meet a fault."""
+
+# All are children of one process that has loaded the libraries, and begin at one moment.
+CROWD = """
+import importlib, os, sys
 import runfolio as rf
-from runfolio_backends.local import LocalBackend
-from runfolio.errors import AlreadyExistsError
-import pyarrow.parquet
-store, runs, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-backend = LocalBackend(store)
-print("ready", flush=True); sys.stdin.readline()
-for number in range(runs):
-    for part in range(REQUESTS):
-        backend.create(f"bare/{name}/{number}-{part}.json", b"x" * 1000)
+from runfolio.plugins import Plugins
+
+url, backend, processes, times, creates = *sys.argv[1:3], *map(int, sys.argv[3:])
+module, _, kind = backend.partition(":")
+Backend = getattr(importlib.import_module("runfolio_backends." + module), kind)
+plugins = Plugins(enabled=["builtin_backends"])
+with rf.open_history("memory://warm-up", project="p", plugins=plugins) as history:
+    with history.start_run(system_metrics=False):
+        pass
+
+def runs(name):
+    history = rf.open_history(url, project="p", plugins=plugins)
+    for turn in range(times + 1):  # the first is not timed: it connects
+        with history.start_run(system_metrics=False) as run:
+            pass
+        os.write(1, f"{run.id} {run.number}\\n".encode())
+        if turn == 0:
+            yield
+
+def bare(name):
+    connected = Backend(url)
+    connected.create(f"bare/{name}/first.json", b"x" * 1000)
+    yield
+    for turn in range(times):
+        for part in range(creates):
+            connected.create(f"bare/{name}/{turn}-{part}.json", b"x" * 1000)
+
+for name in range(processes):
+    if os.fork() == 0:
+        status = 1
+        try:
+            steps = bare(name) if creates else runs(name)
+            next(steps)
+            os.write(1, b"ready\\n")
+            os.read(0, 1)
+            for _ in steps:
+                pass
+            status = 0
+        finally:
+            if status:
+                sys.excepthook(*sys.exc_info())
+            os._exit(status)
+sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 """
 
 
-def together(code: str, store: str, processes: int, runs: int) -> tuple[float, list[str]]:
-    """Start the processes, let them loose at one moment, and return the seconds until the last one is done."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, store, str(runs), str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(processes)
-    ]
-    for process in started:
-        assert process.stdout is not None
-        process.stdout.readline()
-    begin = time.perf_counter()
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    lines: list[str] = []
-    for process in started:
-        out, _ = process.communicate()
-        lines += out.splitlines()
-        assert process.returncode == 0
-    return time.perf_counter() - begin, lines
+def together(store: str, url: str, processes: int, runs: int, creates: int = 0) -> tuple[float, list[str]]:
+    """Let processes loose at one moment; the seconds until the last one is done, and what they printed.
+
+    Args:
+        store: its kind.
+        url: where it is.
+        processes: how many.
+        runs: how many each starts and ends.
+        creates: so many bare creates take the place of each run; 0 for runs.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", CROWD, url, BACKENDS[store], *map(str, (processes, runs, creates))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+        assert crowd.stdin is not None
+        assert crowd.stdout is not None
+        lines: list[str] = []
+        ready = 0
+        while ready < processes:
+            line = crowd.stdout.readline().decode()
+            assert line, "a process failed before it was ready"
+            ready += line == "ready\n"
+            lines.append(line)
+        begin = time.perf_counter()
+        crowd.stdin.write(b"x" * processes)
+        crowd.stdin.flush()
+        lines += crowd.stdout.read().decode().splitlines()
+        failed = crowd.wait()
+    assert not failed, f"{failed} processes failed"
+    return time.perf_counter() - begin, [line.strip() for line in lines if line != "ready\n"]
 
 
-def figures(processes: int = 64, runs: int = 10) -> list[Figure]:
-    """Measure both."""
+@contextmanager
+def place(store: str, folder: Path) -> Generator[tuple[FaultProxy | None, str]]:
+    """Make an empty store; its URL, and what stands before it if it is in a cloud."""
+    server = SERVERS[store]
+    if server is None:
+        yield None, str(folder / "store")
+    else:
+        with reached(server, folder / "server") as (proxy, url):
+            yield proxy, url
+
+
+def figures(store: str, processes: int = 64, runs: int = 10) -> Generator[Figure]:
+    """Measure one kind of store."""
+    what = f"{store}: {processes} processes x {runs} runs"
     with tempfile.TemporaryDirectory() as folder:
-        # A run that starts and ends without rows creates or puts five objects.
-        bare, _ = together(CREATES.replace("REQUESTS", "5"), f"{folder}/bare", processes, runs)
-        ours, lines = together(RUNS, f"{folder}/store", processes, runs)
-        records = rf.open_history(f"{folder}/store").runs("*").records()
-        wanted = processes * (runs + 1)  # each began with one that was not timed
-        told = {line.split()[0] for line in lines}
-        complete = sum(one.status == "Completed" for one in records) if told <= {one.run_id for one in records} else 0
-        numbers = len({one.run_number for one in records})
-    assert Path(folder).exists() is False
-    return [
-        Figure(f"{processes} processes x {runs} runs: time of as many bare creates", ours / bare, 3.0),
-        Figure("runs that are not there, or have not ended", wanted - complete, 0, ""),
-        Figure("numbers given twice", wanted - numbers, 0, ""),
-    ]
+        os.environ["RUNFOLIO_SPOOL"] = f"{folder}/spool"
+        with place(store, Path(folder)) as (proxy, url):
+            bare, _ = together(store, f"{url}/bare", processes, runs, CREATES)
+            ours, lines = together(store, f"{url}/history", processes, runs)
+            yield Figure(f"{what}: time of as many bare creates", ours / bare, 3.0)
+            print(f"{what}: {ours:.1f} s; as many bare creates: {bare:.1f} s")
+            yield from complete(what, f"{url}/history", lines, processes * (runs + 1))
+            if proxy is not None:
+                from fault_proxy import SLOW_DOWN, CutRequest, CutResponse, LoseRequest, LoseResponse, Reset
+
+                faults = (LoseRequest(), LoseResponse(), Reset(), CutRequest(20), CutResponse(20), SLOW_DOWN)
+                proxy.at_random(SHARE, faults, seed=7)
+                broken, lines = together(store, f"{url}/broken", processes, runs)
+                with rf.open_history(f"{url}/broken", plugins=Plugins(enabled=["builtin_backends"])) as history:
+                    history.sync()
+                proxy.heal()
+                met = proxy.faults.total()
+                print(f"{what}, {met} requests met a fault: {broken:.1f} s, {broken / bare:.2f} x the bare creates")
+                yield from complete(f"{what}, {met} faults", f"{url}/broken", lines, processes * (runs + 1))
 
 
-if __name__ == "__main__":
+def complete(what: str, url: str, lines: list[str], wanted: int) -> Generator[Figure]:
+    """What is missing or doubled. Each process began with one run that was not timed."""
+    with rf.open_history(url, plugins=Plugins(enabled=["builtin_backends"])) as history:
+        records = history.runs("*", limit=None).records()
+    told = {line.split()[0] for line in lines}
+    ended = {one.run_id for one in records if one.status == "Completed"}
+    yield Figure(f"{what}: runs that are not there, or have not ended", wanted - len(told & ended), 0, "")
+    yield Figure(f"{what}: runs that nobody started", len(records) - wanted, 0, "")
+    yield Figure(f"{what}: numbers given twice", wanted - len({one.run_number for one in records}), 0, "")
+
+
+def main() -> int:
+    """Measure; 1 when a budget was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=64)
     parser.add_argument("--runs", type=int, default=10)
-    arguments = parser.parse_args()
-    sys.exit(show(figures(arguments.processes, arguments.runs)))
+    parser.add_argument("--store", choices=sorted(SERVERS), action="append", help="only this one")
+    options = parser.parse_args()
+    return max(show(figures(store, options.processes, options.runs)) for store in options.store or SERVERS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

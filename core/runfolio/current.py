@@ -126,19 +126,23 @@ def attach(run_id: str, writer: str = "writer") -> ActiveRun:
     return _history().attach(run_id, writer=writer)
 
 
-def resume_run(run_id: str, at_step: int | None = None) -> ActiveRun:
+def resume_run(run_id: str, at_step: int | None = None, *, force: bool = False) -> ActiveRun:
     """Go on with a run that has ended or was lost, as a new attempt. Makes it the current run.
+
+    What a process of this machine that was killed had logged is sent first.
 
     Args:
         run_id: the id of the run.
         at_step: where the new attempt goes on; what the earlier ones logged from this step on is hidden when read.
             Nothing is rewritten.
+        force: also when the run still counts as running, as one does for some minutes after the machine of its process
+            was lost. What that process logs from then on belongs to the earlier attempt.
 
     Raises:
         RunNotFoundError: no such run.
         RunStateError: the run is still live, or was deleted.
     """
-    run = _history().resume_run(run_id, at_step=at_step)
+    run = _history().resume_run(run_id, at_step=at_step, force=force)
     with _lock:
         _runs.append(run)
     return run

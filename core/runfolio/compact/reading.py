@@ -10,8 +10,10 @@ from runfolio import layout
 from runfolio.compact.manifest import Manifest, newest_manifest
 from runfolio.compact.part import OpenPart
 from runfolio.errors import FormatError, NotFoundError
-from runfolio.store.many_runs import ROWS, list_folders, read_many
+from runfolio.rows.hiding import hide
+from runfolio.store.many_runs import ROWS_AND_ATTEMPTS, list_folders, read_many
 from runfolio.store.segments import cover, row_files
+from runfolio.store.superseding import read_cuts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +46,7 @@ class RowsReader:
         self._open: dict[str, OpenPart] = {}
 
     def read(self, run_ids: Sequence[str], read: Callable[[Backend, RowFile], pa.Table]) -> list[pa.Table]:
-        """Return tables in the schema of the format that together hold each row of these runs once.
+        """Return tables in the schema of the format that hold each row of these runs once, but not hidden ones.
 
         Rows of a run are in one compacted file, or in files of its folder, one a writer or segment. Requests: the
         listings of `list_folders`, and one or two a file; fewer where copies serve.
@@ -57,7 +59,7 @@ class RowsReader:
             FormatError: a file of a run is damaged.
             StorageError: the storage failed.
         """
-        listed = list_folders(self._backend, run_ids, ROWS, self._environment)
+        listed = list_folders(self._backend, run_ids, ROWS_AND_ATTEMPTS, self._environment)
         exact = {run_id: names for run_id, objects in listed.items() if (names := exact_names(objects))}
         copies = self._copies(exact)
         calls = [partial(self._read_copies, part, ids) for part, ids in copies]
@@ -70,7 +72,7 @@ class RowsReader:
         rest = {run_id: objects for run_id, objects in listed.items() if run_id not in served}
         for parts in read_many(self._backend, rest, read, self._environment).values():
             tables += parts
-        return tables
+        return hide(tables, read_cuts(self._backend, listed, self._environment))
 
     def _copies(self, exact: Mapping[str, frozenset[str]]) -> list[tuple[OpenPart, list[str]]]:
         """Compacted files, each with the runs that it has exactly as their folders have them."""

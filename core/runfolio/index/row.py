@@ -42,7 +42,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
     # Some fields stay in the folder (log entries leave them out too); the others are the key under which the rest is
     # kept.
     "start": _ENVELOPE | FOLDER_ONLY,
-    "attempt": _ENVELOPE | {"attempt"},
+    "attempt": _ENVELOPE | FOLDER_ONLY | {"attempt"},
     "end": _ENVELOPE | {"writer"},
     "edit": _ENVELOPE | {"field"},
     "delete": _ENVELOPE | {"field"},
@@ -56,7 +56,7 @@ def body_of(kind: str, document: Mapping[str, Any]) -> Document:
     if kind == "edit":
         body["value"] = document.get("value")  # here null says something: the field was cleared
     metrics = body.get("metrics")
-    if kind == "end" and isinstance(metrics, dict):
+    if kind in ("attempt", "end") and isinstance(metrics, dict):
         body["metrics"] = {name: _summary(summary) for name, summary in metrics.items()}
     return body
 

@@ -60,7 +60,7 @@ def shown(row: Row, beats: Mapping[str, Mapping[str, Any]] | None = None) -> Sho
         "rows": _total(reports, "rows"),
         "properties": _merged([start, *reports], "properties"),
         "params": _merged([start, *reports], "params"),
-        "metrics": combine_metrics([_mapping(report.get("metrics")) for report in reports]),
+        "metrics": combine_metrics(_summaries(row.get("attempts", {}), reports)),
         "summary": _merged(reports, "summary"),
         "definitions": _merged(reports, "definitions"),
     }
@@ -78,6 +78,13 @@ def _reports(row: Row, beats: Mapping[str, Mapping[str, Any]]) -> list[Mapping[s
 
     ordered = sorted(found.items(), key=weight)
     return [report for _, report in ordered]
+
+
+def _summaries(attempts: Mapping[int, Document], reports: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The summaries of all writers; an attempt that went on at a step sums up what it left of those before it."""
+    since = max((number for number, attempt in attempts.items() if attempt.get("at_step") is not None), default=1)
+    kept = [_mapping(attempts[since].get("metrics"))] if since > 1 else []
+    return [*kept, *(_mapping(one.get("metrics")) for one in reports if (_int(one.get("attempt")) or 1) >= since)]
 
 
 def combine_metrics(summaries: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

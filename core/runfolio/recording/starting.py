@@ -19,10 +19,13 @@ from runfolio.names import validate_name, validate_project
 from runfolio.params import redacted, validate_tag
 from runfolio.recording.recorder import Recorder
 from runfolio.recording.redacting import redact_param, redactor_of
+from runfolio.recording.spooled import sync_journals
 from runfolio.snapshot.objects import printable
 from runfolio.values import flatten
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from runfolio.history import History
     from runfolio.snapshot.snapshot import Snapshot
     from runfolio.store.run_folder import RunFolder
@@ -85,19 +88,22 @@ def join(history: History, run_id: str, writer: str) -> ActiveRun:
     return _go(history, recorder, run, system_metrics=None)
 
 
-def resume(history: History, run_id: str, at_step: int | None, reason: str | None) -> ActiveRun:
+def resume(history: History, run_id: str, at_step: int | None, reason: str | None, *, force: bool) -> ActiveRun:
     """Begin another attempt at a run that has ended or was lost."""
+    if history.settings.mode == "online":
+        sync_journals(history, run_id=run_id)  # a process that was killed here has ended, and what it logged counts
     record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
-    if record.status == "Running":
+    if record.status == "Running" and not force:
         raise RunStateError(
-            f"Run {run_id} is still running: attach to it as another writer, "
-            "or wait until it has ended or counts as Lost",
+            f"Run {run_id} is still running: attach to it as another writer, wait until it has ended or counts as "
+            "Lost, or use force=True if you know that its process is gone",
             key=run_id,
         )
     folder = history._reader.folder(run_id)  # noqa: SLF001
     start = dict(folder.start or {})
     writer = f"main.{new_token()}"
     header = Header.here(run_id=run_id, uid=start["uid"], writer=writer, project=start["project"], store=history.url)
+    rows = history._reader.rows(run_id, None)  # noqa: SLF001
     document = {
         "run": run_id,
         "project": start["project"],
@@ -106,6 +112,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "argv": redactor_of(history).argv(sys.argv[1:]),
         "reason": reason,
         "at_step": at_step,
+        **({} if at_step is None else _replaced(folder, rows, at_step)),
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(
@@ -113,7 +120,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         header,
         lambda pusher: pusher.intend_attempt(document, start["uid"]),
         start=start,
-        steps=_last_steps(history, run_id, at_step),
+        steps=_last_steps(rows, at_step),
     )
     run = ActiveRun(history, recorder)
     recorder.run = run
@@ -221,11 +228,20 @@ def _known(history: History, run_id: str) -> RunFolder | None:
         return None
 
 
-def _last_steps(history: History, run_id: str, at_step: int | None) -> dict[str, int]:
+def _replaced(folder: RunFolder, rows: pa.Table, at_step: int) -> dict[str, Any]:
+    """Whose rows are hidden from a step on, and the summaries of what is left of them."""
+    import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+    from runfolio.rows.summary import summaries_of  # noqa: PLC0415 (loaded on use)
+
+    left = rows.filter(pc.less(rows["step"], at_step))
+    return {"replaced": sorted(folder.listing.writers()), "metrics": summaries_of(left)}
+
+
+def _last_steps(table: pa.Table, at_step: int | None) -> dict[str, int]:
     """Where each series of the run stopped, or was told to go on."""
     import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
 
-    table = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
     if table.num_rows == 0:
         return {}
     grouped = (

@@ -101,6 +101,26 @@ class Summaries:
         return len(self._metrics)
 
 
+def summaries_of(table: pa.Table) -> dict[str, dict[str, Any]]:
+    """Name to summary of rows in the schema of the format, or of a view of them, as they are ordered."""
+    if not table.num_rows:
+        return {}
+    whole = table.combine_chunks()
+    names = whole["name"].chunk(0)
+    columns = {
+        "name": names.indices,
+        "step": whole["step"].chunk(0),
+        "time": whole["time"].chunk(0),
+        "kind": pc.index_in(whole["kind"].cast(pa.string()), value_set=pa.array(raw.KINDS)).chunk(0).cast(pa.int8()),
+        "value": whole["value"].chunk(0),
+        "index": whole["index"].chunk(0),
+        "text": whole["text"].chunk(0),
+    }
+    summaries = Summaries()
+    summaries.update(raw.Rows([raw.batch(columns)], names.dictionary.to_pylist()))
+    return summaries.to_dict()
+
+
 def _one_series(batch: pa.RecordBatch) -> _Metric | None:
     """The summary of a batch that holds finite scalars of one name only, without grouping; None for any other batch."""
     names, values = pc.min_max(batch.column("name")).as_py(), batch.column("value")

@@ -99,6 +99,8 @@ class AttemptDocument(Document):
     argv: list[str]
     reason: str | None
     at_step: int | None
+    replaced: list[str]
+    metrics: dict[str, Any]
     created: str
 
 
@@ -270,12 +272,12 @@ def load_source(data: bytes, key: str) -> dict[str, Any]:
     return document
 
 
-FOLDER_ONLY: Final = frozenset({"packages", "packs", "listed_by"})
-"""Fields of a start that stay in its folder: neither log entries nor the index have them."""
+FOLDER_ONLY: Final = frozenset({"packages", "packs", "listed_by", "replaced"})
+"""Fields of a start or an attempt that stay in its folder: neither log entries nor the index have them."""
 
 
 def entry_document(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the log entry that announces a document: the whole of it, except `FOLDER_ONLY` of a start."""
+    """Return the log entry that announces a document: the whole of it, except `FOLDER_ONLY`."""
     announced = {name: value for name, value in body.items() if name not in FOLDER_ONLY}
     return {"format": FORMAT, "wid": body["wid"], "kind": body["kind"], "body": announced}
 

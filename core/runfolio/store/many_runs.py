@@ -35,6 +35,8 @@ class Rooms:
 
 ROWS: Final = Rooms("live/", "metrics/")
 """Rows appear in ``metrics/`` before they leave ``live/``, and listings are in key order: one listing misses none."""
+ROWS_AND_ATTEMPTS: Final = Rooms("attempt-", "metrics/")
+"""The same with attempts and ends, which say what of the rows is hidden."""
 MANIFESTS: Final = Rooms("manifest-", "manifest-")
 
 
@@ -105,7 +107,7 @@ def read_many(
 
     Args:
         backend: where the store lies.
-        listed: what `list_folders` found under `ROWS`.
+        listed: what `list_folders` found under `ROWS` or `ROWS_AND_ATTEMPTS`.
         read: reads one file; it may be called in several threads, and again for files of a run that changed meanwhile.
         environment: parallelism.
 

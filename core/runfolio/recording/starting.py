@@ -82,7 +82,8 @@ def join(history: History, run_id: str, writer: str) -> ActiveRun:
     header = Header.here(run_id=run_id, uid=uid, writer=f"{writer}.{new_token()}", project=project, store=history.url)
     attempt = max(known.attempts, default=1) if known is not None else 1
     start = dict(known.start) if known is not None and known.start is not None else {"run": run_id, "project": project}
-    recorder = Recorder(history, header, lambda pusher: pusher.intend_join(uid, attempt), start=start)
+    steps = _steps_before(history, run_id, writer) if attempt > 1 else None
+    recorder = Recorder(history, header, lambda pusher: pusher.intend_join(uid, attempt), start=start, steps=steps)
     run = ActiveRun(history, recorder)
     recorder.run = run
     return _go(history, recorder, run, system_metrics=None)
@@ -236,6 +237,17 @@ def _replaced(folder: RunFolder, rows: pa.Table, at_step: int) -> dict[str, Any]
 
     left = rows.filter(pc.less(rows["step"], at_step))
     return {"replaced": sorted(folder.listing.writers()), "metrics": summaries_of(left)}
+
+
+def _steps_before(history: History, run_id: str, writer: str) -> dict[str, int]:
+    """Where the writers of this name stopped in earlier attempts; from the beginning, while that cannot be read."""
+    import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
+
+    try:
+        rows = history._reader.rows(run_id, None)  # noqa: SLF001 (a part of the history)
+    except (RunfolioError, OSError):
+        return {}
+    return _last_steps(rows.filter(pc.starts_with(rows["writer"].cast("string"), f"{writer}.")), None)
 
 
 def _last_steps(table: pa.Table, at_step: int | None) -> dict[str, int]:

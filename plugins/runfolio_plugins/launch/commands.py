@@ -36,6 +36,10 @@ _RUN_SETTINGS: Final = {
 @click.option("--target", metavar="NAME", default="local", show_default=True, help="Where to run.")
 @click.option("--grace", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0, show_default=True,
               help="Time between passing a signal on to the script and killing it.")  # fmt: skip
+@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True),
+              help="End the script after so long; the run is then Failed, with exit code 124.")  # fmt: skip
+@click.option("--retries", metavar="N", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Try a script that fails so often again, each time as another attempt of the run.")  # fmt: skip
 @click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
 @click.argument("script")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
@@ -59,6 +63,8 @@ def run(
     python: str | None,
     target: str,
     grace: float,
+    time_limit: float | None,
+    retries: int,
     store: str | None,
 ) -> None:
     """Run SCRIPT with ARGS and record it: output, files, values it logs, code state, environment.
@@ -94,6 +100,8 @@ def run(
         python=python,
         target=target,
         grace=grace,
+        time_limit=time_limit,
+        retries=retries,
     )
     if detach:
         from runfolio_plugins.launch.background import launch_detached  # noqa: PLC0415 (loaded on use)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runfolio.config import redact_argv
+from runfolio.errors import RunfolioError
 from runfolio.history import History
 from runfolio.recording.snapshots import snapshot_of
 from runfolio.snapshot import OUTPUTS
@@ -42,6 +44,8 @@ _SHIM: Final = Path(__file__).parents[1] / "azureml_compat" / "shim"
 """Holds the package ``azureml`` for scripts of Azure ML Workbench."""
 BEGINNING: Final = "Executing user inputs ....."
 """The line after which everything is the script's."""
+TIMED_OUT: Final = 124
+"""Exit code of a run whose time was over, as of the command `timeout`."""
 _MANY_FILES: Final = 50_000
 _MANY_BYTES: Final = 2 * 1024**3
 _SHOWN: Final = 10
@@ -65,7 +69,27 @@ class Screen:
     begun: Callable[[str], object] = field(default=lambda _: None)
 
 
-def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A source that was fixed before the run, so that several runs have the same.
+
+    Attributes:
+        files: what the project consists of.
+        snapshot: returns its snapshot for one more run.
+    """
+
+    files: ProjectFiles
+    snapshot: Callable[[History], Snapshot | None]
+
+
+def launch(
+    located: Located,
+    screen: Screen,
+    story: Story,
+    *,
+    plugins: Plugins | None = None,
+    prepared: Prepared | None = None,
+) -> int:
     """Execute a tracked run on this machine.
 
     Args:
@@ -73,6 +97,7 @@ def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins |
         screen: where to show it.
         story: becomes the control log.
         plugins: the plugins to use; by default all installed ones.
+        prepared: its source; None: the project as it is, or what the request says.
 
     Returns:
         The exit code of the script; 128 plus the number of the signal that ended it.
@@ -80,25 +105,34 @@ def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins |
     Raises:
         RunfolioError: the run could not begin, because of the configuration. Storage that does not answer is no reason.
     """
+    request = located.request
     with ExitStack() as stack:
-        interrupts = stack.enter_context(Interrupts(story.tell, grace=located.request.grace))
+        interrupts = stack.enter_context(
+            Interrupts(story.tell, story.show, grace=request.grace, time_limit=request.time_limit)
+        )
         history = stack.enter_context(History(located.settings, plugins=plugins))
         _clean_up(located, story)
-        files = files_of(located)
+        files = prepared.files if prepared is not None else files_of(located)
         source = open_source(history, located)
         if source is not None:
             stack.enter_context(source)
             snapshot: Snapshot | None = snapshot_of(history, source)
+        elif prepared is not None:
+            snapshot = prepared.snapshot(history)
         else:
             snapshot = take_snapshot(history, located, files, story)
         run = _start(history, located, story, snapshot)
-        launched = _Launch(run, located, screen, story, interrupts)
+        launched = _Launch(history, run, located, screen, story, interrupts)
         return launched.execute(files, snapshot, source)
 
 
 def _start(history: History, located: Located, story: Story, snapshot: Snapshot | None) -> ActiveRun:
     request = located.request
-    properties: dict[str, Any] = {}
+    if request.resume is not None:
+        run = history.resume_run(request.resume, reason="started again")
+        story.tell(f"run {run.id} goes on in another attempt in {history.url}")
+        return run
+    properties: dict[str, Any] = {**request.properties}
     if request.python is not None:
         properties["PythonExecutable"] = Path(located.python).name
     if request.module:
@@ -109,6 +143,7 @@ def _start(history: History, located: Located, story: Story, snapshot: Snapshot 
         experiment=request.experiment or (request.script if request.module else None),
         name=request.name,
         tags=request.tags,
+        params=request.params,
         parent=os.environ.get("RUNFOLIO_RUN_ID"),
         system_metrics=request.system_metrics,
         note=request.note,
@@ -135,7 +170,16 @@ def _clean_up(located: Located, story: Story) -> None:
 class _Launch:
     """One run on its way."""
 
-    def __init__(self, run: ActiveRun, located: Located, screen: Screen, story: Story, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        history: History,
+        run: ActiveRun,
+        located: Located,
+        screen: Screen,
+        story: Story,
+        interrupts: Interrupts,
+    ) -> None:
+        self.history = history
         self.run = run
         self.located = located
         self.screen = screen
@@ -153,22 +197,49 @@ class _Launch:
             if snapshot is not None and copy is not None:
                 self._compare(snapshot, copy)
             command = self.located.command(root, folder.report)
-            capturer = self._capturer(root, copy)
-            log = OutputLog(folder.driver_log)
         except BaseException as error:
             self._give_up(error)
             if self.folder is not None:
                 self.folder.remove()
             raise
         try:
-            ending = self._attend(command, root, folder, log, capturer)
-            if log.failed is not None:
-                self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
-            return self._finish(self._farewell(folder, copy), capturer, ending, folder)
+            return self._execute_attempts(command, root, folder, copy)
         except BaseException as error:
             # Our own failure: the script's files stay where they are.
             self._give_up(error)
             raise
+
+    def _execute_attempts(self, command: list[str], root: Path, folder: RunFolder, copy: WorkingCopy | None) -> int:
+        """Run the script until it succeeds, or may not be tried again: in the same folder, with what it left there."""
+        left = self.located.request.retries
+        while True:
+            capturer, log = self._capturer(root, copy), OutputLog(folder.driver_log)
+            ending = self._attend(command, root, folder, log, capturer)
+            if log.failed is not None:
+                self.story.warn(f"the log of the script's output is incomplete: {log.failed}")
+            found, outcome = self._farewell(folder, copy), self._outcome(ending, folder)
+            if not self._store(found, capturer, outcome, folder):
+                return processes.exit_code(-(self.interrupts.canceled_by or 2)) if ending is None else outcome.exit_code
+            if outcome.status != "Failed" or not left or not self._begin_attempt(outcome, left, folder):
+                self._leave(found, folder)
+                return outcome.exit_code
+            left -= 1
+
+    def _begin_attempt(self, outcome: farewell.Outcome, left: int, folder: RunFolder) -> bool:
+        """Begin another attempt after one that failed; False when there can be none."""
+        if self.interrupts.asked:
+            return False
+        try:
+            self.run = self.history.resume_run(self.run.id, reason=f"retry: {outcome.reason}"[:1000])
+        except (RunfolioError, OSError) as error:
+            self.story.warn(f"the script is not tried again, since the store cannot record it: {error}")
+            return False
+        more = "once" if left == 1 else f"up to {left} times"
+        self.story.tell(f"another attempt of run {self.run.id} begins")
+        self.story.show(f"runfolio: the script failed ({outcome.reason}) and is tried again, {more}")
+        folder.report.unlink(missing_ok=True)
+        shutil.rmtree(folder.requests)
+        return True
 
     def _capturer(self, root: Path, copy: WorkingCopy | None) -> Capturer:
         folders = self.located.capture
@@ -183,7 +254,7 @@ class _Launch:
         logs = LogSender(self.run, self._logs(folder), self.story)
         with ExitStack() as stack:
             stack.callback(log.close)
-            mailbox = Mailbox(folder.control / "requests")
+            mailbox = Mailbox(folder.requests)
             stack.callback(mailbox.close)
             desk = Desk(self.run, capturer, mailbox, logs.also, self.story.tell)
             logs.start()
@@ -259,7 +330,7 @@ class _Launch:
     def _environment(self, folder: RunFolder) -> dict[str, str]:
         environment = {**os.environ, **self.run.child_environment()}
         environment.setdefault("PYTHONUNBUFFERED", "1")
-        environment[VARIABLE] = str(folder.control / "requests")
+        environment[VARIABLE] = str(folder.requests)
         if _SHIM.is_dir():
             # Behind what the user put there; a real package of that name adds its parts (see the shim).
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(_SHIM)]))
@@ -335,22 +406,25 @@ class _Launch:
 
     # After
 
-    def _finish(self, found: Farewell, capturer: Capturer, ending: Ending | None, folder: RunFolder) -> int:
-        outcome = self._outcome(ending, folder)
+    def _store(self, found: Farewell, capturer: Capturer, outcome: farewell.Outcome, folder: RunFolder) -> bool:
+        """Store what an attempt left; False when somebody had no patience for it."""
         try:
             found.store(capturer, self._logs(folder), outcome)
         except KeyboardInterrupt:
             # A second Ctrl-C while files are being sent: the end is journaled, `runfolio sync` sends the rest.
             self.story.warn("stopped before everything was stored: `runfolio sync` sends the rest")
             found.unsent = True
-            return processes.exit_code(-(self.interrupts.canceled_by or 2)) if ending is None else outcome.exit_code
+            return False
+        return True
+
+    def _leave(self, found: Farewell, folder: RunFolder) -> None:
+        """Tell how it ended, and remove the folder unless something in it is needed."""
         found.show()
         why = found.why_kept(time.time())
         if why is not None:
             folder.keep(why)
         elif not folder.remove():
             folder.keep(Kept(self.run.id, str(self.located.root), time.time(), 0, unsent=False))
-        return outcome.exit_code
 
     def _outcome(self, ending: Ending | None, folder: RunFolder) -> farewell.Outcome:
         canceled_by = self.interrupts.canceled_by
@@ -364,6 +438,9 @@ class _Launch:
         if report.get("interrupted") and code == 1:
             # An interpreter that runs source text while it shuts down forgets that a KeyboardInterrupt ended it.
             code = processes.exit_code(-signal.SIGINT)
+        if self.interrupts.timed_out:
+            reason = f"time limit of {self.interrupts.time_limit:g} s"
+            return farewell.Outcome("Failed", reason, report.get("traceback"), TIMED_OUT)
         if canceled_by is not None:
             return farewell.Outcome("Canceled", processes.signal_name(canceled_by), report.get("traceback"), code)
         if ending.returncode == 0:

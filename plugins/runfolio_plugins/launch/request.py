@@ -6,9 +6,9 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runfolio.config import resolve
 from runfolio.errors import ConfigurationError
@@ -48,6 +48,11 @@ class LaunchRequest:
         python: the interpreter, as a path or a name; None: the one that runs this.
         target: where to run.
         grace: seconds between a signal and the kill.
+        time_limit: seconds that one attempt of the script may take; None: no limit.
+        retries: how often a script that fails is tried again, each time as another attempt of the run.
+        params: of the run, known before it begins.
+        properties: facts to record besides those that are found.
+        resume: the run that this is another attempt of; None for a new run.
     """
 
     script: str
@@ -68,9 +73,17 @@ class LaunchRequest:
     python: str | None = None
     target: str = LOCAL
     grace: float = 10.0
+    time_limit: float | None = None
+    retries: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    resume: str | None = None
 
     def words(self) -> list[str]:
-        """The request as what follows ``runfolio run`` on a command line, in the same folder."""
+        """The request as what follows ``runfolio run`` on a command line, in the same folder.
+
+        Without what no command line can say: params, properties, source and the run to resume.
+        """
         options: list[tuple[str, str | None]] = [
             ("--store", self.store),
             ("--project", self.project),
@@ -81,6 +94,9 @@ class LaunchRequest:
             *(("--capture", folder) for folder in self.capture),
             ("--python", self.python),
             ("--grace", str(self.grace)),
+            ("--snapshot", self.snapshot),
+            ("--time-limit", None if self.time_limit is None else str(self.time_limit)),
+            ("--retries", str(self.retries) if self.retries else None),
         ]
         flags = {
             "--in-place": self.in_place,

@@ -25,7 +25,7 @@ class OutputLog:
     """The log file of a script's output. Written through at once, so that it is whole whatever happens to this process.
 
     Args:
-        path: the file; made anew.
+        path: the file; what is in it stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class OutputLog:
         self.size = 0
         self.failed: OSError | None = None
         """Why nothing more is written, for example a full disk."""
-        self._file: BinaryIO = path.open("wb", buffering=0)
+        self._file: BinaryIO = path.open("ab", buffering=0)
         self._lock = threading.Lock()
 
     def write(self, data: bytes) -> None:

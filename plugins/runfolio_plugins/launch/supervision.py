@@ -38,12 +38,26 @@ class Interrupts:
 
     Args:
         tell: told in words what happened.
+        show: shows a line to whoever watches.
         grace: seconds that a script has after the first signal.
+        time_limit: seconds that a script may take; then it is told to end, as by SIGTERM.
     """
 
-    def __init__(self, tell: Callable[[str], None], *, grace: float = DEFAULT_GRACE) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        show: Callable[[str], None] = lambda _: None,
+        *,
+        grace: float = DEFAULT_GRACE,
+        time_limit: float | None = None,
+    ) -> None:
         self.canceled_by: int | None = None
         """The first signal that ends the run."""
+        self.timed_out = False
+        """The script took longer than it may."""
+        self.expires: float | None = None
+        """When it will have."""
+        self.time_limit: Final = time_limit
         self.deadline: float | None = None
         """When what is left of the script is killed."""
         self.grace: Final = grace
@@ -51,6 +65,8 @@ class Interrupts:
         self.wake_fd: int | None = None
         """Readable when a signal came."""
         self._tell = tell
+        self._show = show
+        self._unshown: list[str] = []
         self._count = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
@@ -92,15 +108,41 @@ class Interrupts:
     def watch(self, process: subprocess.Popen[bytes]) -> None:
         """Pass signals on to a program from now on; one that came before it was started is passed on at once."""
         self._process = process
+        self._ended = self.timed_out = False
+        self.expires = None if self.time_limit is None else time.monotonic() + self.time_limit
         if self.canceled_by is not None:
             processes.signal_group(process, self.canceled_by)
+            self.deadline = time.monotonic() + self.grace
+
+    @property
+    def ending(self) -> bool:
+        """Whether the script was told to end."""
+        return self.timed_out or self.canceled_by is not None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anybody asked for an end, be it while the script ran or after it."""
+        return self._count > 0
+
+    def keep_up(self) -> None:
+        """Show what signals did, which their handlers cannot; tell the script to end when its time is over."""
+        while self._unshown:
+            self._show(self._unshown.pop(0))
+        if self.expires is None or time.monotonic() < self.expires or self._process is None:
+            return
+        self.expires = None
+        if not self.ending:
+            self.timed_out = True
+            self._tell(f"the time limit of {self.time_limit:g} s is over: the script is told to end")
+            self._show(f"runfolio: the time limit of {self.time_limit:g} s is over: the script is told to end")
+            processes.signal_group(self._process, signal.SIGTERM)
             self.deadline = time.monotonic() + self.grace
 
     def release(self) -> None:
         """The program has ended: there is nothing to pass on any more, and nothing to cancel."""
         self._ended = True
         self._process = None
-        self.deadline = None
+        self.deadline = self.expires = None
 
     def _cancel(self, number: int, _: FrameType | None) -> None:
         self._count += 1
@@ -110,6 +152,10 @@ class Interrupts:
         elif self._count == 1:
             self.canceled_by = number
             self._tell(f"{processes.signal_name(number)} received: the run is canceled")
+            self._unshown.append(
+                f"runfolio: {processes.signal_name(number)}: the run is canceled; the script has {self.grace:g} s to "
+                "end, and what it made is stored. Once more kills it"
+            )
             if process is not None:
                 processes.signal_group(process, number)
                 self.deadline = time.monotonic() + self.grace
@@ -179,7 +225,7 @@ def supervise(
         watch.listen(requests_fd, on_request)
         watch.until_ended()
         left_running = processes.group_lives(process)
-        if left_running and interrupts.canceled_by is not None:
+        if left_running and interrupts.ending:
             processes.kill_group(process)
             left_running = False
         watch.drain()
@@ -256,8 +302,7 @@ class _Watch:
     def _patience(self) -> float:
         """Seconds until something has to be looked at without an event."""
         moments = [time.monotonic() + _IDLE]
-        if self._interrupts.deadline is not None:
-            moments.append(self._interrupts.deadline)
+        moments += [one for one in (self._interrupts.deadline, self._interrupts.expires) if one is not None]
         if self._ended is not None:
             moments.append(self._ended + _LINGER)
         elif self._interrupts.wake_fd is None or not self._open:
@@ -276,6 +321,7 @@ class _Watch:
 
 
 def _keep_up(process: subprocess.Popen[bytes], sources: list[Source], interrupts: Interrupts) -> None:
+    interrupts.keep_up()
     if interrupts.deadline is not None and time.monotonic() >= interrupts.deadline and process.poll() is None:
         processes.kill_group(process)
         interrupts.deadline = None

@@ -90,15 +90,40 @@ class RunFolder:
         """What the script's process says about an exception."""
         return self.control / "report.json"
 
+    @property
+    def requests(self) -> Path:
+        """For requests from inside the run."""
+        return self.control / "requests"
+
     def copy_of(self, project: Path) -> Path:
         """The working copy. It has the name of the project's folder, for those who look at that."""
         name = project.name or "project"
         return self.path / (name if name != _CONTROL else f"{name}-copy")
 
     def make(self) -> None:
-        """Make the folder and mark it as in use by this process."""
+        """Make the folder and mark it as in use by this process. One of an earlier attempt is put aside and kept."""
+        if self.path.exists():
+            self.path.rename(self.path.with_name(f"{self._before()}.{self.path.name}"))
         self.control.mkdir(parents=True, mode=0o700)
         self._lock = processes.hold(self.control / _LOCK)
+        if self._lock is not None:
+            os.write(self._lock, str(os.getpid()).encode())
+
+    def _before(self) -> str:
+        """A name for what an earlier attempt left."""
+        number = 1
+        while self.path.with_name(f"attempt-{number}.{self.path.name}").exists():
+            number += 1
+        return f"attempt-{number}"
+
+    def launcher(self) -> int | None:
+        """The process that uses the folder; None when there is none any more."""
+        if not self.in_use():
+            return None
+        try:
+            return int((self.control / _LOCK).read_bytes())
+        except (OSError, ValueError):
+            return None  # it has only just begun, or has just gone
 
     def keep(self, why: Kept) -> None:
         """Leave the folder, with the reason."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -118,6 +119,22 @@ def marker(own_surroundings: Path) -> Path:
     path = own_surroundings / "marker"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def heard(marker: Path) -> Callable[[], str]:
+    """Wait until somebody writes into the marker, and return what."""
+
+    def wait() -> str:
+        # Open for writing too: an earlier writer that closes late would be the end of the file otherwise.
+        fd = os.open(marker, os.O_RDWR)
+        try:
+            assert select.select([fd], [], [], LIMIT)[0], "nothing was said"
+            return os.read(fd, 1000).decode()
+        finally:
+            os.close(fd)
+
+    return wait
 
 
 @pytest.fixture

@@ -96,6 +96,9 @@ def test_a_request_is_the_same_on_a_command_line() -> None:
         system_metrics=False,
         python="python3",
         grace=3.0,
+        snapshot="git",
+        time_limit=60.0,
+        retries=2,
     )
     seen: list[LaunchRequest] = []
 

@@ -17,7 +17,7 @@ from runfolio.snapshot import look_through
 from runfolio.snapshot.known import Known, memory_of
 from runfolio.snapshot.objects import COMMIT_TYPE, read_commit
 from runfolio.snapshot.snapshot import Snapshot
-from runfolio.snapshot.taking import Rules, take_snapshot
+from runfolio.snapshot.taking import Rules, retake_snapshot, take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,14 @@ def snapshot_of(history: History, source: StoredSource) -> Snapshot:
         seen=time.time(),
         store_id=history._connection.open().store_id,  # noqa: SLF001 (a part of the history)
     )
+
+
+def once_more(history: History, snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot that was kept in a folder, for one more run: nothing is sent that the store has by now."""
+    memory = _memory(history, snapshot.root)
+    folder = memory / f"{_NEW}{os.getpid()}-{new_token()}"
+    folder.mkdir(mode=0o700)
+    return retake_snapshot(snapshot, Known.load(memory / _KNOWN), folder)
 
 
 def rules_of(history: History, mode: Literal["full", "git"]) -> Rules:

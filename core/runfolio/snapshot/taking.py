@@ -7,12 +7,13 @@ changes meanwhile is stored as it was read.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
@@ -124,6 +125,41 @@ def take_snapshot(files: ProjectFiles, rules: Rules, known: Known, folder: Path)
         OSError: the folder cannot be written.
     """
     return _Taking(files, rules, known, folder, _usable_homes(known)).take()
+
+
+def retake_snapshot(snapshot: Snapshot, known: Known, folder: Path) -> Snapshot:
+    """Return a snapshot that was taken before, with what is known by now of what the store holds. Reads no file.
+
+    Args:
+        snapshot: it; its folder stays as it is.
+        known: what is remembered.
+        folder: an empty folder for the pack.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    built, homes = build(snapshot.entries), _usable_homes(known)
+    ids = {entry.sha for entry in snapshot.entries if entry.mode not in (REPOSITORY, FOLDER)} | set(built.objects)
+    if ids <= homes.keys():
+        homes = {sha: homes[sha] for sha in sorted(ids)}
+        return replace(
+            snapshot,
+            folder=folder,
+            pack=None,
+            homes=homes,
+            seen=min((known.packs.get(one, 0.0) for one in homes.values()), default=None),
+            store_id=known.store_id,
+            learn=False,
+            listed_by=known.commits.get(snapshot.commit),
+        )
+    if snapshot.pack is None:
+        return replace(snapshot, folder=folder)
+    for one in (snapshot.pack, snapshot.pack.with_suffix(".idx")):
+        try:
+            os.link(one, folder / one.name)  # packs are never changed
+        except OSError:
+            shutil.copyfile(one, folder / one.name)
+    return replace(snapshot, folder=folder, pack=folder / snapshot.pack.name)
 
 
 class _Taking:

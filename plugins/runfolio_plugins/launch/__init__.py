@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 def runfolio_register_commands(cli: click.Group) -> None:
     """Add our commands."""
     # Not at the top: this module is loaded with the plugins of every history, which need no command line.
-    from runfolio_plugins.launch import commands  # noqa: PLC0415 (see above)
+    from runfolio_plugins.launch import commands, job_commands  # noqa: PLC0415 (see above)
 
     for command in (commands.run, commands.rerun, commands.init, commands.metric, commands.capture, commands.clean):
+        cli.add_command(command)
+    for command in (job_commands.sweep,):
         cli.add_command(command)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runfolio_plugins.launch import processes
+from runfolio_plugins.launch.json_files import write_json
 
 LOCK: Final = "lock"
 LOG: Final = "log"
@@ -46,9 +47,9 @@ class JobKeeper:
         """Execute the command. Returns its exit code."""
         for number in processes.CANCELING:
             signal.signal(number, lambda number, _: self._end(number))
-        _write_whole(self._folder / PID, os.getpid())
+        write_json(self._folder / PID, os.getpid())
         code = self._execute(command, folder, environment)
-        _write_whole(self._folder / ENDED, {"code": code, "canceled": self._canceled()})
+        write_json(self._folder / ENDED, {"code": code, "canceled": self._canceled()})
         return code
 
     def _canceled(self) -> bool:
@@ -84,12 +85,6 @@ class JobKeeper:
             self._told = True
             self._until = time.monotonic() + GRACE
             processes.signal_group(self._process, number)
-
-
-def _write_whole(path: Path, contents: object) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(contents), encoding="utf-8")
-    part.replace(path)
 
 
 def main(folder: Path) -> int:

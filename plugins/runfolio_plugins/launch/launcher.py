@@ -143,7 +143,6 @@ def _start(history: History, located: Located, story: Story, snapshot: Snapshot 
         experiment=request.experiment or (request.script if request.module else None),
         name=request.name,
         tags=request.tags,
-        params=request.params,
         parent=os.environ.get("RUNFOLIO_RUN_ID"),
         system_metrics=request.system_metrics,
         note=request.note,
@@ -153,6 +152,8 @@ def _start(history: History, located: Located, story: Story, snapshot: Snapshot 
         properties=properties,
         snapshot=snapshot,
     )
+    # Not at the start: a script that names its own params alike would be told that they cannot change.
+    run.params.update(request.params)
     story.tell(f"run {run.id} begins in {history.url}")
     story.tell(f"project {located.root}, script {located.shown}, arguments {redact_argv(list(request.arguments))}")
     return run

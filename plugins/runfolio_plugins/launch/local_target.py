@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from runfolio.config import Places
 from runfolio.errors import ConfigurationError, NotFoundError, TargetError
@@ -25,6 +25,7 @@ from runfolio.ids import new_token
 from runfolio.target import JobStatus, Target
 from runfolio_plugins.launch import processes
 from runfolio_plugins.launch.job_keeper import CANCELED, ENDED, LOCK, LOG, PID
+from runfolio_plugins.launch.json_files import read_json
 
 if TYPE_CHECKING:
     from runfolio.target import Job
@@ -80,9 +81,9 @@ class LocalTarget(Target):
             return JobStatus.UNKNOWN
         # In this order: a keeper has the lock before it shows its number, and has written how the job ended before it
         # lets go.
-        pid = _read(folder / PID)
-        kept = _is_kept(folder)
-        ended = _read(folder / ENDED)
+        pid = read_json(folder / PID)
+        kept = processes.is_held(folder / LOCK)
+        ended = read_json(folder / ENDED)
         if ended is not None:
             if ended["code"] == 0:
                 return JobStatus.COMPLETED
@@ -103,8 +104,8 @@ class LocalTarget(Target):
             raise TargetError(
                 f"The job cannot be told to end: {error.strerror or error}", operation="cancel"
             ) from error
-        pid = _read(folder / PID)
-        if pid is not None and _is_kept(folder):
+        pid = read_json(folder / PID)
+        if pid is not None and processes.is_held(folder / LOCK):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
@@ -134,7 +135,7 @@ class LocalTarget(Target):
     def _remove_old(self) -> None:
         with contextlib.suppress(OSError):
             for folder in self._jobs.iterdir():
-                if _age(folder) > _KEPT and not _is_kept(folder):
+                if _age(folder) > _KEPT and not processes.is_held(folder / LOCK):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -160,25 +161,5 @@ def _start_keeper(folder: Path, described: str) -> None:
         raise OSError(f"the process that keeps it ended with exit code {process.returncode}: see {folder / LOG}")
 
 
-def _read(path: Path) -> Any:
-    """Return what a JSON file holds; None when it is not there."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-
-
 def _age(folder: Path) -> float:
     return time.time() - folder.stat().st_mtime
-
-
-def _is_kept(folder: Path) -> bool:
-    """Whether the keeper of a job lives."""
-    try:
-        fd = processes.hold(folder / LOCK)
-    except OSError:
-        return False
-    if fd is None:
-        return True
-    os.close(fd)
-    return False

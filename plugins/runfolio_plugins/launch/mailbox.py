@@ -126,11 +126,4 @@ def _take_back(waiting: Path) -> None:
 
 
 def _launcher_lives(folder: Path) -> bool:
-    try:
-        fd = processes.hold(folder.parent / "lock")
-    except OSError:
-        return False
-    if fd is None:
-        return True
-    os.close(fd)
-    return False
+    return processes.is_held(folder.parent / "lock")

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,8 @@ PASSED_ON: Final = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2"
 PIPES_CAN_BE_WAITED_FOR: Final = sys.platform != "win32"
 """Whether a selector takes pipes and terminals."""
 _SHELL: Final = 128
+_LOOKS: Final = 50
+_INSTANT: Final = 0.002
 
 
 def start(
@@ -188,6 +191,34 @@ def hold(path: Path) -> int | None:
         os.close(fd)
         return None
     return fd
+
+
+def hold_surely(path: Path) -> int | None:
+    """Take a lock that others may have for an instant, because they look whether it is taken; None when one keeps it.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    for _ in range(_LOOKS):
+        fd = hold(path)
+        if fd is not None:
+            return fd
+        time.sleep(_INSTANT)
+    return None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process has the lock on a file."""
+    if not path.exists():
+        return False
+    try:
+        fd = hold(path)
+    except OSError:
+        return False
+    if fd is None:
+        return True
+    os.close(fd)
+    return False
 
 
 def open_wake_pipe(path: Path) -> int | None:

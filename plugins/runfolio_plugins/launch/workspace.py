@@ -150,14 +150,7 @@ class RunFolder:
 
     def in_use(self) -> bool:
         """Whether the launcher that made the folder lives."""
-        try:
-            fd = processes.hold(self.control / _LOCK)
-        except OSError:
-            return False
-        if fd is None:
-            return True
-        os.close(fd)
-        return False
+        return processes.is_held(self.control / _LOCK)
 
     def release(self) -> None:
         """No longer in use by this process."""

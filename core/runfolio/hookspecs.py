@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import click
     import pyarrow as pa
 
@@ -165,6 +167,26 @@ def runfolio_rerun(run: Run, arguments: Sequence[str] | None) -> str | None:
 
     When: at `Run.rerun`. Thread: the caller's. `arguments` replace those of the run; None keeps them. Return: the id of
     the new run, or None to decline; the first answer counts. May raise: yes, it reaches the caller.
+    """
+
+
+@hookspec(firstresult=True)
+def runfolio_cancel(run: Run) -> bool | None:
+    """Ask a run to end, wherever it executes.
+
+    When: at `Run.cancel`, for a run that has not ended. Thread: the caller's. Return: True when it was told, without
+    waiting for its end; None to decline, for a run that executes elsewhere; the first answer counts. May raise: yes, it
+    reaches the caller.
+    """
+
+
+@hookspec(firstresult=True)
+def runfolio_live_log(run: Run) -> Path | None:
+    """Find the file in which the output of a run grows.
+
+    When: again and again while somebody follows the output. Thread: the caller's. Return: the file, for as long as the
+    run executes on this machine; None to decline, or when that is over; the first answer counts. May raise: yes, it
+    reaches the caller.
     """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runfolio.artifacts import Artifact, Artifacts, artifact_of
-from runfolio.errors import PluginError, RunNotFoundError
+from runfolio.errors import PluginError, RunNotFoundError, RunStateError
 from runfolio.ids import parse_run_id
 from runfolio.params import validate_tag
 from runfolio.series import Series
@@ -265,6 +265,23 @@ class Run:
         if found is None:
             raise PluginError("No plugin runs scripts: the plugin 'launch' of Runfolio does, unless it is switched off")
         return Run(self._history, found)
+
+    def cancel(self) -> None:
+        """Ask the run to end. Returns at once: `refresh` shows when it has ended, as Canceled.
+
+        Raises:
+            RunStateError: it has ended already, or it does not execute where this machine can reach it.
+            RunNotFoundError: the run is not in the store.
+        """
+        record = self.refresh()
+        if record.ended:
+            raise RunStateError(f"Run {self._id} has ended already: it is {record.status}", key=self._id)
+        if not self._history.plugins.hook.runfolio_cancel(run=self):
+            host = record.host or "another host"
+            raise RunStateError(
+                f"Run {self._id} cannot be reached from here: it is {record.status} on {host}, and is canceled there",
+                key=self._id,
+            )
 
     def _change(self, field: str, value: object) -> None:
         self._history._edit(self._id, field, value)  # noqa: SLF001

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "info": ("showing:info", "Show one run, or print one of its files."),
     "last": ("showing:last", "Show your most recent run."),
     "list": ("listing:list_runs", "List runs, newest first."),
+    "logs": ("following:logs", "Print what a run prints, while it lasts."),
     "promote": ("promoting:promote", "Make a version of an asset of a file or folder of a run."),
     "restore": ("restoring:restore", "Make the project what it was when a run started."),
     "sql": ("querying:sql", "Ask the history with SQL: runs, metrics, artifacts."),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runfolio.run import Run
 
 _CHUNK: Final = 256 * 1024
+_LONGEST_COLOUR: Final = 32
 
 
 def find_file(run: Run, name: str) -> Artifact:
@@ -80,8 +81,36 @@ def print_file(artifact: Artifact) -> None:
     sys.stdout.buffer.flush()
 
 
+class LogPrinter:
+    """Writes a log to standard output piece by piece: byte by byte, and to a terminal such that it stays harmless."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+        self._waiting = ""
+
+    def write(self, chunk: bytes, *, last: bool = False) -> None:
+        """Write what comes next."""
+        if not self._terminal:
+            sys.stdout.buffer.write(chunk)
+            return
+        text = self._waiting + self._decoder.decode(chunk, final=last)
+        # An escape sequence may be cut by the chunk's end: its beginning waits for the rest.
+        cut = -1 if last else text.rfind("\x1b", max(len(text) - _LONGEST_COLOUR, 0))
+        text, self._waiting = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
+        sys.stdout.write(escape_log(text))
+
+    def flush(self) -> None:
+        """Show what was written."""
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Write what waited for more."""
+        self.write(b"", last=True)
+        self.flush()
+
+
 def _print_text(path: str, file: BinaryIO) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
     first = file.read(_CHUNK)
     if _binary(first):
         raise InvalidValueError(
@@ -89,17 +118,11 @@ def _print_text(path: str, file: BinaryIO) -> None:
             f"or use runfolio download",
             key=path,
         )
-    chunk = first
-    waiting = ""
+    chunk, printer = first, LogPrinter()
     while chunk:
-        text = waiting + decoder.decode(chunk)
-        # An escape sequence may be cut by the chunk's end: its beginning waits for the rest.
-        cut = text.rfind("\x1b", len(text) - 32) if len(text) > 32 else -1  # noqa: PLR2004 (longer than any colour)
-        text, waiting = (text[:cut], text[cut:]) if cut >= 0 else (text, "")
-        sys.stdout.write(escape_log(text))
+        printer.write(chunk)
         chunk = file.read(_CHUNK)
-    sys.stdout.write(escape_log(waiting + decoder.decode(b"", final=True)))
-    sys.stdout.flush()
+    printer.close()
 
 
 def _binary(beginning: bytes) -> bool:

@@ -11,6 +11,7 @@ from runfolio.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import click
 
@@ -26,7 +27,7 @@ def runfolio_register_commands(cli: click.Group) -> None:
 
     for command in (commands.run, commands.rerun, commands.init, commands.metric, commands.capture, commands.clean):
         cli.add_command(command)
-    for command in (job_commands.sweep,):
+    for command in (job_commands.sweep, job_commands.jobs, job_commands.wait, job_commands.cancel):
         cli.add_command(command)
 
 
@@ -42,6 +43,22 @@ def runfolio_rerun(run: Run, arguments: Sequence[str] | None) -> str | None:
     from runfolio_plugins.launch.rerunning import rerun_here  # noqa: PLC0415 (loaded on use)
 
     return rerun_here(run, arguments)
+
+
+@hookimpl
+def runfolio_cancel(run: Run) -> bool | None:
+    """Tell the launcher of a run of this machine to end it."""
+    from runfolio_plugins.launch.running_here import cancel_here  # noqa: PLC0415 (loaded on use)
+
+    return cancel_here(run.id)
+
+
+@hookimpl
+def runfolio_live_log(run: Run) -> Path | None:
+    """Return the log of a run of this machine."""
+    from runfolio_plugins.launch.running_here import live_log  # noqa: PLC0415 (loaded on use)
+
+    return live_log(run.id)
 
 
 def capture_now(timeout: float = 600.0) -> bool:
@@ -62,4 +79,11 @@ def capture_now(timeout: float = 600.0) -> bool:
     return bool(answer and answer.get("ok") and not answer.get("problems"))
 
 
-__all__ = ["capture_now", "runfolio_register_commands", "runfolio_register_targets", "runfolio_rerun"]
+__all__ = [
+    "capture_now",
+    "runfolio_cancel",
+    "runfolio_live_log",
+    "runfolio_register_commands",
+    "runfolio_register_targets",
+    "runfolio_rerun",
+]

@@ -156,3 +156,83 @@ def _sweep(request: LaunchRequest, chosen: list[Arguments], jobs: int, *, detach
     except KeyboardInterrupt:
         click.echo(f"runfolio: {planned.id} ends in the background: runfolio jobs shows it", err=True)
     return INTERRUPTED
+
+
+@click.command(short_help="Show what runs and what waits.")
+@click.option("--once", is_flag=True, help="Show it once, also on a terminal.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="Format of the result.")  # fmt: skip
+@click.option("--project", metavar="NAME", help="Name of the project, '*' for all. Default: of the current folder.")
+@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+def jobs(*, once: bool, output: str, project: str | None, store: str | None) -> None:
+    """Show the runs of the project that have not ended, on any machine, and what waits in the sweeps of this one.
+
+    On a terminal the table stays up to date until nothing runs any more; Ctrl-C ends only the table. Progress is the
+    metric "progress" (from 0 to 1) where a run logs it, else the last step. Values are those of the last heartbeat.
+
+    \b
+    Examples:
+      runfolio jobs
+      runfolio jobs --once --project '*'
+      runfolio jobs -o json
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.watching import show_jobs  # noqa: PLC0415 (loaded on use)
+
+    show_jobs(store, project, output=output, once=once)
+
+
+@click.command(short_help="Wait until runs have ended.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="Wait no longer; then exit with 124.")
+@click.option("--project", metavar="NAME", help="Name of the project. Default: that of the current folder.")
+@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@click.argument("words", metavar="RUN...", nargs=-1, required=True)
+@click.pass_context
+def wait(
+    context: click.Context, words: tuple[str, ...], *, timeout: float | None, project: str | None, store: str | None
+) -> None:
+    """Wait until runs, or the runs of sweeps of this machine, have ended, and print how.
+
+    The exit code is that of the script; of several, the first one that is not 0.
+
+    \b
+    Examples:
+      runfolio wait k3f9q && runfolio promote k3f9q -ap outputs/model.pkl -n iris
+      runfolio wait @last '#12' --timeout 3600
+      runfolio wait sweep_k3f9q
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.waiting import wait_for  # noqa: PLC0415 (loaded on use)
+    from runfolio_plugins.launch.watching import open_here  # noqa: PLC0415 (loaded on use)
+
+    with open_here(store, project, write=True) as history:
+        context.exit(wait_for(history, words, project, timeout))
+
+
+@click.command(short_help="Ask runs or sweeps to end.")
+@click.option("--project", metavar="NAME", help="Name of the project. Default: that of the current folder.")
+@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@click.argument("words", metavar="RUN...", nargs=-1, required=True)
+def cancel(words: tuple[str, ...], *, project: str | None, store: str | None) -> None:
+    """Ask runs of this machine, or sweeps, to end, and return at once.
+
+    A script is told by SIGTERM and has some time to end (`runfolio run --grace`); what it made is stored, and its run
+    is Canceled. Of a sweep, nothing more begins, and what runs is told to end.
+
+    \b
+    Examples:
+      runfolio cancel @last
+      runfolio cancel sweep_k3f9q && runfolio wait sweep_k3f9q
+    """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
+    from runfolio_plugins.launch.sweep_plan import find_sweep  # noqa: PLC0415 (loaded on use)
+    from runfolio_plugins.launch.sweeping import cancel_sweep  # noqa: PLC0415
+    from runfolio_plugins.launch.watching import open_here  # noqa: PLC0415
+
+    with open_here(store, project) as history:
+        for word in words:
+            found = find_sweep(word)
+            if found is not None:
+                cancel_sweep(found)
+                click.echo(f"Asked {found.id} to end")
+            else:
+                run = history.run(word, project=project)
+                run.cancel()
+                click.echo(f"Asked {run.id} to end")

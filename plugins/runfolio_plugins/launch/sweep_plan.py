@@ -157,6 +157,13 @@ class Sweep:
         """Whether a queue works on it."""
         return processes.is_held(self.lock)
 
+    def queue(self) -> int | None:
+        """The process that works on it; None when there is none."""
+        try:
+            return int(self.lock.read_bytes()) if self.has_queue() else None
+        except (OSError, ValueError):
+            return None  # it has only just begun, or has just gone
+
     def finish(self) -> None:
         """Remove what only its runs needed. From then on it has ended."""
         shutil.rmtree(self.snapshot, ignore_errors=True)

@@ -26,9 +26,9 @@ from runfolio.snapshot import OUTPUTS, ProjectFiles, Snapshot
 from runfolio_plugins.launch import processes
 from runfolio_plugins.launch.launcher import Prepared, Screen, launch
 from runfolio_plugins.launch.request import Located, locate
+from runfolio_plugins.launch.running_here import launcher_of
 from runfolio_plugins.launch.story import Story
 from runfolio_plugins.launch.sweep_plan import MOST_BEGINNINGS, Sweep, Task, TaskState
-from runfolio_plugins.launch.workspace import folder_of, working_folder
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -133,7 +133,7 @@ class Queue:
         for launcher in self._launchers:
             if launcher.told:
                 continue
-            pid = launcher.pid or launcher_of(launcher.task, self._located)
+            pid = launcher.pid or launcher_of(launcher.task.run_id)
             if pid is not None:
                 launcher.told = True
                 with contextlib.suppress(ProcessLookupError):
@@ -224,12 +224,6 @@ QUEUE_LOCK: Final[list[int]] = []
 """The lock of the queue, which a launcher must not keep."""
 
 
-def launcher_of(task: Task, located: Located) -> int | None:
-    """Return the process that runs a task, told by the folder of its run; None while it has none."""
-    run_id = task.run_id
-    return None if run_id is None else folder_of(working_folder(located.settings), run_id).launcher()
-
-
 def files_of_copy(root: Path) -> ProjectFiles:
     """Return what a copy of a project consists of: all of it, and its links lead to what the project ignores."""
     found = ProjectFiles(str(root))
@@ -267,6 +261,8 @@ def main(folder: Path) -> int:
     lock = processes.hold_surely(sweep.lock)
     if lock is None:
         return 0
+    os.truncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
     QUEUE_LOCK.append(lock)
     log = os.open(sweep.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for fd in (1, 2):

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from runfolio_plugins.launch.sweep_plan import Sweep, Task
 
 _QUEUE: Final = "runfolio_plugins.launch.sweep_queue"
-_PAUSE: Final = 0.1
+PAUSE: Final = 0.1
+"""Seconds between two looks."""
 _STARTING: Final = 10.0
 """Seconds that a queue has to appear before another one is started."""
 _MOST_QUEUES: Final = 5
@@ -94,7 +95,8 @@ def start_queue(sweep: Sweep) -> None:
 def continue_sweeps() -> None:
     """Start queues for the sweeps of this machine whose queue was killed, and say so."""
     for sweep in all_sweeps():
-        if sweep.ended or sweep.has_queue() or time.time() - sweep.plan.created < _STARTING:
+        young = not sweep.lock.exists() and time.time() - sweep.plan.created < _STARTING
+        if sweep.ended or sweep.has_queue() or young:
             continue
         try:
             start_queue(sweep)
@@ -105,7 +107,7 @@ def continue_sweeps() -> None:
 
 
 class Watch:
-    """Shows a sweep until it ends.
+    """Prints a line for each run of a sweep that ends, and starts another queue when that was killed.
 
     Args:
         sweep: the sweep.
@@ -115,37 +117,54 @@ class Watch:
         self._sweep = sweep
         self._open = list(sweep.tasks)
         self._all = len(self._open)
-        self._failed = 0
+        self._queues = 1
+        self._since = time.monotonic()
+        self._seen = sweep.lock.exists()
+        """Whether this queue has been there: then its absence is its end."""
+        self.code = 0
+        """The exit code of the first run that ended with another one than 0."""
 
     def until_ended(self) -> int:
-        """Print a line for each run that ends. Returns 0 when all of them were completed, else 1.
+        """Wait until the sweep has ended. Returns 0 when all of its runs were completed, else 1.
 
         Raises:
             ConfigurationError: no queue can work on it; the message shows why.
         """
-        queues, since, seen = 1, time.monotonic(), False
-        while not self._sweep.ended:
-            self._tell_ended()
-            if self._sweep.has_queue():
-                seen = True
-            elif (seen or time.monotonic() - since > _STARTING) and not self._sweep.ended:
-                if queues == _MOST_QUEUES:
-                    raise ConfigurationError(f"No queue can work on {self._sweep.id}: {_tail(self._sweep)}")
-                if seen:
-                    click.echo(f"runfolio: the queue of {self._sweep.id} was killed; another one goes on", err=True)
-                start_queue(self._sweep)
-                queues, since, seen = queues + 1, time.monotonic(), False
-            time.sleep(_PAUSE)
-        self._tell_ended(everything=True)
-        return 1 if self._failed else 0
+        while not self.look():
+            time.sleep(PAUSE)
+        return 1 if self.code else 0
 
-    def _tell_ended(self, *, everything: bool = False) -> None:
+    def look(self) -> bool:
+        """Look once, and return whether the sweep has ended.
+
+        Raises:
+            ConfigurationError: no queue can work on it; the message shows why.
+        """
+        ended = self._sweep.ended
+        self._tell_ended(everything=ended)
+        if ended:
+            return True
+        if self._sweep.has_queue():
+            self._seen = True
+        elif (self._seen or time.monotonic() - self._since > _STARTING) and not self._sweep.ended:
+            self._start_another()
+        return False
+
+    def _start_another(self) -> None:
+        if self._queues == _MOST_QUEUES:
+            raise ConfigurationError(f"No queue can work on {self._sweep.id}: {_tail(self._sweep)}")
+        if self._seen:
+            click.echo(f"runfolio: the queue of {self._sweep.id} was killed; another one goes on", err=True)
+        start_queue(self._sweep)
+        self._queues, self._since, self._seen = self._queues + 1, time.monotonic(), False
+
+    def _tell_ended(self, *, everything: bool) -> None:
         # They begin in order, so those that may have ended are the first ones.
         some = self._open if everything else self._open[: 2 * self._sweep.plan.jobs + _SHOWN]
         for task in list(some):
             if task.state is TaskState.ENDED:
                 self._open.remove(task)
-                self._failed += (task.end or {}).get("code") != 0
+                self.code = self.code or (task.end or {}).get("code", 1)
                 click.echo(f"[{self._all - len(self._open)}/{self._all}] {describe_end(task)}")
 
 

@@ -8,17 +8,22 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 import runfolio as rf
+from runfolio_plugins.cli.program import build
 from runfolio_plugins.launch.foreground import launch_here
 from runfolio_plugins.launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from click.testing import Result
 
 LIMIT = 120
 """Seconds after which a process hangs. Nothing here comes near it."""
@@ -89,6 +94,11 @@ class Project:
         """Return the command line of ``runfolio``."""
         return [sys.executable, "-m", "runfolio_plugins.cli", *words]
 
+    def invoke(self, *words: str) -> Result:
+        """Run ``runfolio`` in this process, which is faster."""
+        asked: dict[str, Any] = {} if "mix_stderr" not in signature(CliRunner).parameters else {"mix_stderr": False}
+        return CliRunner(**asked).invoke(build(), list(words))
+
     def runfolio(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``runfolio`` as a process of its own, to its end."""
         options.setdefault("cwd", self.root)
@@ -122,19 +132,17 @@ def marker(own_surroundings: Path) -> Path:
 
 
 @pytest.fixture
-def heard(marker: Path) -> Callable[[], str]:
+def heard(marker: Path) -> Generator[Callable[[], str]]:
     """Wait until somebody writes into the marker, and return what."""
+    # Open for writing too: an earlier writer that closes would be the end of the file otherwise.
+    fd = os.open(marker, os.O_RDWR)
 
     def wait() -> str:
-        # Open for writing too: an earlier writer that closes late would be the end of the file otherwise.
-        fd = os.open(marker, os.O_RDWR)
-        try:
-            assert select.select([fd], [], [], LIMIT)[0], "nothing was said"
-            return os.read(fd, 1000).decode()
-        finally:
-            os.close(fd)
+        assert select.select([fd], [], [], LIMIT)[0], "nothing was said"
+        return os.read(fd, 1000).decode()
 
-    return wait
+    yield wait
+    os.close(fd)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ SUBJECTS = {
     "log_hot_path": ["--quick"],
     "rows_to_parquet": ["--quick"],
     "source_snapshots": [],
+    "sweep_overhead": ["--runs", "5"],
     "index_scale": ["--runs", "10000"],
     "many_runs": ["--runs", "2000"],
     "many_processes": ["--processes", "8"],

@@ -82,13 +82,15 @@ class Plan:
     def of(cls, plain: dict[str, Any]) -> Plan:
         """Make a plan of what JSON had."""
         known = {one.name for one in fields(LaunchRequest)}
-        request = {
+        own: dict[str, Any] = {name: value for name, value in plain.items() if name in cls.__dataclass_fields__}
+        request: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in plain["request"].items()
             if name in known
         }
         tasks = [(list(words), dict(params)) for words, params in plain["tasks"]]
-        return cls(**{**plain, "request": LaunchRequest(**request), "tasks": tasks})
+        own["request"], own["tasks"] = LaunchRequest(**request), tasks
+        return cls(**own)
 
 
 class Sweep:
@@ -205,7 +207,8 @@ class Task:
     @property
     def end(self) -> dict[str, Any] | None:
         """How it ended: `code`, and `reason` where no run says more. None while it has not."""
-        return read_json(self._stem.with_suffix(".end"))
+        found: dict[str, Any] | None = read_json(self._stem.with_suffix(".end"))
+        return found
 
     @property
     def canceled(self) -> bool:

@@ -154,7 +154,7 @@ class Queue:
             self._launchers.append(_Launcher(task, None))
             return
         task.note_begun(begun.get("run"), times + 1)
-        signals = {*processes.CANCELING, signal.SIGCHLD}
+        signals: list[int] = [*processes.CANCELING, signal.SIGCHLD]
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         pid = os.fork()
         if pid == 0:
@@ -172,7 +172,7 @@ class Queue:
 
     # In the launcher
 
-    def _become_launcher(self, signals: set[int]) -> None:
+    def _become_launcher(self, signals: list[int]) -> None:
         """Be a process of its own: neither the queue's signals nor its lock concern it."""
         os.setsid()
         signal.set_wakeup_fd(-1)

@@ -37,7 +37,8 @@ def detached(project: Project, marker: Path, heard: Callable[[], str]) -> rf.Run
     done = project.runfolio("run", "--detach", "script.py", "--lr", "1")
     assert 0 == done.returncode, done.stderr
     assert "here" == heard()
-    return project.history().run(done.stdout.split()[1])
+    run: rf.Run = project.history().run(done.stdout.split()[1])
+    return run
 
 
 def test_a_detached_run_is_shown_followed_canceled_and_waited_for(
@@ -101,7 +102,8 @@ def test_plugins_cancel_and_show_runs_of_their_own(project: Project) -> None:
 
         @rf.hookimpl
         def runfolio_live_log(self, run: rf.Run) -> Path:
-            return project.root / f"{run.id}.log"
+            log: Path = project.root / f"{run.id}.log"
+            return log
 
     plugins = Plugins(extra=[Elsewhere()], disabled=["system_metrics"])
     with rf.open_history(project.history().url, plugins=plugins) as history, history.start_run() as run:

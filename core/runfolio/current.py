@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ RUN_ID: Final = "RUNFOLIO_RUN_ID"
 _WORKERS_RUN_ID: Final = "RUNFOLIO_WORKERS_RUN_ID"
 """The same for workers of `multiprocessing` only: the run that `get_logger` started in their parent."""
 
+_log: Final = logging.getLogger(__name__)
 _lock: Final = threading.RLock()
 _runs: list[ActiveRun] = []
 _histories: dict[str | None, History] = {}
@@ -129,7 +131,9 @@ def attach(run_id: str, writer: str = "writer") -> ActiveRun:
 def resume_run(run_id: str, at_step: int | None = None, *, force: bool = False) -> ActiveRun:
     """Go on with a run that has ended or was lost, as a new attempt. Makes it the current run.
 
-    What a process of this machine that was killed had logged is sent first.
+    What a process of this machine that was killed had logged is sent first. In a tracked script that is run again
+    (``--retries``, or in a sweep) and goes on from a checkpoint, the run is its own, ``RUNFOLIO_RUN_ID``; call it
+    before anything is logged.
 
     Args:
         run_id: the id of the run.
@@ -140,12 +144,30 @@ def resume_run(run_id: str, at_step: int | None = None, *, force: bool = False) 
 
     Raises:
         RunNotFoundError: no such run.
-        RunStateError: the run is still live, or was deleted.
+        RunStateError: the run is still live, or was deleted; or it is this script's, and something was logged already.
     """
+    if os.environ.get(RUN_ID) == run_id:
+        return _go_back(run_id, at_step)
     run = _history().resume_run(run_id, at_step=at_step, force=force)
     with _lock:
         _runs.append(run)
     return run
+
+
+def _go_back(run_id: str, at_step: int | None) -> ActiveRun:
+    """Go on with the tracked run of this script, whose launcher has begun the attempt."""
+    from runfolio.errors import RunfolioError, RunStateError  # noqa: PLC0415 (loaded on use)
+    from runfolio.recording.starting import go_back  # noqa: PLC0415
+
+    running = current_run()
+    if running is not None and running.id == run_id:
+        raise RunStateError(f"This script logs to run {run_id} already: call resume_run before get_logger", key=run_id)
+    if at_step is not None:
+        try:
+            go_back(_history(), run_id, at_step)
+        except (RunfolioError, OSError) as error:
+            _log.warning("runfolio: what run %s logged from step %s on stays visible: %s", run_id, at_step, error)
+    return get_logger()
 
 
 def _history(store: str | None = None) -> History:

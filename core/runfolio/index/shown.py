@@ -44,7 +44,8 @@ def shown(row: Row, beats: Mapping[str, Mapping[str, Any]] | None = None) -> Sho
         beats: by writer key, the last beats of writers that still write. A writer's end takes the place of its beat.
     """
     start = row.get("start", {})
-    reports = _reports(row, beats or {})
+    by_writer = _reports(row, beats or {})
+    reports = [*by_writer.values()]
     edits = row.get("edits", {})
     return {
         "start": start,
@@ -60,13 +61,13 @@ def shown(row: Row, beats: Mapping[str, Mapping[str, Any]] | None = None) -> Sho
         "rows": _total(reports, "rows"),
         "properties": _merged([start, *reports], "properties"),
         "params": _merged([start, *reports], "params"),
-        "metrics": combine_metrics(_summaries(row.get("attempts", {}), reports)),
+        "metrics": combine_metrics(_summaries(row.get("attempts", {}), by_writer)),
         "summary": _merged(reports, "summary"),
         "definitions": _merged(reports, "definitions"),
     }
 
 
-def _reports(row: Row, beats: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _reports(row: Row, beats: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Ends and beats of all writers by time; the main writer of the highest attempt, which counts most, is last."""
     found: dict[str, Mapping[str, Any]] = {**beats, **row.get("ends", {})}
     latest = next(iter(main_writers(row)), None)
@@ -77,14 +78,19 @@ def _reports(row: Row, beats: Mapping[str, Mapping[str, Any]]) -> list[Mapping[s
         return writer == latest, when if isinstance(when, str) else "", writer
 
     ordered = sorted(found.items(), key=weight)
-    return [report for _, report in ordered]
+    return dict(ordered)
 
 
-def _summaries(attempts: Mapping[int, Document], reports: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _summaries(attempts: Mapping[int, Document], reports: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The summaries of all writers; an attempt that went on at a step sums up what it left of those before it."""
     since = max((number for number, attempt in attempts.items() if attempt.get("at_step") is not None), default=1)
-    kept = [_mapping(attempts[since].get("metrics"))] if since > 1 else []
-    return [*kept, *(_mapping(one.get("metrics")) for one in reports if (_int(one.get("attempt")) or 1) >= since)]
+    if since == 1:
+        return [_mapping(report.get("metrics")) for report in reports.values()]
+    main = attempts[since].get("main")
+    counted = [
+        report for writer, report in reports.items() if writer == main or (_int(report.get("attempt")) or 1) >= since
+    ]
+    return [_mapping(one.get("metrics")) for one in (attempts[since], *counted)]
 
 
 def combine_metrics(summaries: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runfolio import layout
 from runfolio.active_run import ActiveRun
-from runfolio.errors import RunfolioError, RunStateError
+from runfolio.errors import ConfigurationError, RunfolioError, RunStateError
 from runfolio.ids import new_run_id, new_token, new_uid, parse_run_id
 from runfolio.journal.spool import Header
 from runfolio.names import validate_name, validate_project
@@ -113,7 +113,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "argv": redactor_of(history).argv(sys.argv[1:]),
         "reason": reason,
         "at_step": at_step,
-        **({} if at_step is None else _replaced(folder, rows, at_step)),
+        **({} if at_step is None else _replaced(folder, rows, at_step, writer)),
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(
@@ -229,14 +229,50 @@ def _known(history: History, run_id: str) -> RunFolder | None:
         return None
 
 
-def _replaced(folder: RunFolder, rows: pa.Table, at_step: int) -> dict[str, Any]:
-    """Whose rows are hidden from a step on, and the summaries of what is left of them."""
+def go_back(history: History, run_id: str, at_step: int) -> None:
+    """Let the attempt that runs take the place of what earlier ones logged from a step on. Its main writer stays.
+
+    Raises:
+        ConfigurationError: nothing is sent in this mode.
+        StorageError: the storage failed.
+    """
+    from runfolio.store.attempts import attempt, intend_attempt  # noqa: PLC0415 (loaded on use)
+    from runfolio.store.desk import Desk  # noqa: PLC0415
+    from runfolio.store.ledger import Ledger  # noqa: PLC0415
+    from runfolio.store.spooled import MemoryNotes  # noqa: PLC0415
+
+    if history.settings.mode != "online":
+        raise ConfigurationError("The store is not asked for anything in this mode", key="mode")
+    history._connection.writable()  # noqa: SLF001 (a part of the history)
+    sync_journals(history, run_id=run_id)
+    folder = history._reader.folder(run_id)  # noqa: SLF001
+    start, main = dict(folder.start or {}), str(folder.main)
+    document = {
+        "run": run_id,
+        "project": start["project"],
+        "main": main,
+        "host": Header.here(run_id="", uid="", writer="", project="", store="").host,
+        "argv": redactor_of(history).argv(sys.argv[1:]),
+        "reason": f"went back to step {at_step}",
+        "at_step": at_step,
+        **_replaced(folder, history._reader.rows(run_id, None), at_step, main),  # noqa: SLF001
+        "created": history._connection.environment.timestamp(),  # noqa: SLF001
+    }
+    # Somebody waits for it, so its journal is memory: a kill leaves it made or not, and the script begins again.
+    desk = Desk(history._connection.raw, Ledger(MemoryNotes()), history._connection.environment)  # noqa: SLF001
+    intend_attempt(desk, document, start["uid"], wid=f"{start['uid']}:{new_token()}")
+    attempt(desk)
+
+
+def _replaced(folder: RunFolder, rows: pa.Table, at_step: int, main: str) -> dict[str, Any]:
+    """Whose rows are hidden from a step on, and the summaries of what is left of them; not those of the main writer."""
     import pyarrow.compute as pc  # noqa: PLC0415 (loaded on use)
 
     from runfolio.rows.summary import summaries_of  # noqa: PLC0415 (loaded on use)
 
     left = rows.filter(pc.less(rows["step"], at_step))
-    return {"replaced": sorted(folder.listing.writers()), "metrics": summaries_of(left)}
+    left = left.filter(pc.not_equal(left["writer"].cast("string"), main))
+    return {"replaced": sorted(folder.listing.writers() - {main}), "metrics": summaries_of(left)}
 
 
 def _steps_before(history: History, run_id: str, writer: str) -> dict[str, int]:

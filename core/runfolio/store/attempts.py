@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from runfolio.store.desk import Desk
 
 
-def intend_attempt(desk: Desk, document: Mapping[str, Any], uid: str) -> None:
+def intend_attempt(desk: Desk, document: Mapping[str, Any], uid: str, *, wid: str | None = None) -> None:
     """Journal an attempt. No request; after this a replay can do the rest.
 
     Args:
         desk: where to work.
         document: the fields of ``attempt-<n>.json``; the number is given later.
         uid: the uid of the run.
+        wid: write id, where `main` is the main writer of another attempt too.
     """
     desk.ledger.note("writer", {"uid": uid, "main": True, "attempt": 1})
-    fields = {**document, "format": FORMAT, "wid": f"{uid}:{document['main']}", "kind": "attempt", "attempt": 0}
+    fields = {**document, "format": FORMAT, "wid": wid or f"{uid}:{document['main']}", "kind": "attempt", "attempt": 0}
     desk.ledger.note("attempt", {"document": fields, "entry": desk.environment.microseconds()})
 
 

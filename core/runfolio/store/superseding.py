@@ -80,7 +80,9 @@ def _cuts(run_id: str, attempts: Mapping[int, Mapping[str, Any]], joined: Mappin
             continue
         earlier = {writer for writer, its in joined.items() if its < number}
         earlier.update(attempts[before]["main"] for before in attempts if before < number)
-        yield Cut(run_id, frozenset({*earlier, *(attempt.get("replaced") or ())}), attempt["at_step"])
+        # Its own main writer may be that of the attempt before, which went back to a step.
+        hidden = {*earlier, *(attempt.get("replaced") or ())} - {attempt["main"]}
+        yield Cut(run_id, frozenset(hidden), attempt["at_step"])
 
 
 def _document(backend: Backend, key: str) -> dict[str, Any] | None:

@@ -40,6 +40,37 @@ def test_a_script_that_fails_is_tried_again_with_what_it_left(project: Project) 
     assert [] == project.kept()
 
 
+def test_a_script_goes_on_from_its_checkpoint(project: Project) -> None:
+    """What it had logged beyond the checkpoint is hidden, and what the launcher logs is not."""
+    done = project.launch(
+        """
+        import os, subprocess, sys
+        from pathlib import Path
+        import runfolio as rf
+
+        checkpoint = Path("outputs/checkpoint")
+        first = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        run = rf.resume_run(os.environ["RUNFOLIO_RUN_ID"], at_step=first) if first else rf.get_logger()
+        for step in range(first, 10):
+            run.log("loss", 100 * (not first) + step, step=step)
+            if step % 4 == 0:
+                checkpoint.write_text(str(step))
+            if step == 6 and not first:
+                subprocess.run([sys.executable, "-m", "runfolio_plugins.cli", "metric", "shell", "1", "--step", "5"])
+                sys.exit("out of luck")
+        """,
+        retries=1,
+    )
+    assert (0, "Completed") == (done.code, done.run.status), done.err
+    assert [100, 101, 102, 103, 4, 5, 6, 7, 8, 9] == list(done.run.metric("loss").values())
+    loss = done.run.record.metrics["loss"]
+    assert (10, 9, 103, 4) == (loss.count, loss.value, loss.max, loss.min)
+    assert [] == list(done.run.metric("shell").values()), "of the attempt before"
+    (listed,) = project.history().runs().records()
+    assert done.run.record.metrics == listed.metrics
+    assert "Completed" == listed.status
+
+
 def test_retries_come_to_an_end(project: Project) -> None:
     done = project.launch(FAILS_TWICE, retries=1)
     assert (3, "Failed") == (done.code, done.run.status)

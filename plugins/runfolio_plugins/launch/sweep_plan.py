@@ -42,6 +42,8 @@ _NEW: Final = ".new-"
 _DAY: Final = 86_400.0
 KEPT: Final = 7 * _DAY
 """Seconds that the folder of a sweep stays after its end."""
+CANCELED: Final = 143
+"""Exit code of a run that did not begin, as if SIGTERM had ended it."""
 MOST_BEGINNINGS: Final = 3
 """So often a task is begun at most whose launcher is killed each time."""
 
@@ -237,6 +239,10 @@ class Task:
     def note_end(self, code: int, reason: str | None = None) -> None:
         """Write down how it ended."""
         write_json(self._stem.with_suffix(".end"), {"code": code, "reason": reason})
+
+    def note_canceled(self) -> None:
+        """Write down that it ended because somebody asked for it, while nothing of it ran."""
+        self.note_end(CANCELED, "canceled" if self.begun else "canceled before it began")
 
     @property
     def shown(self) -> str:

@@ -144,7 +144,7 @@ class Queue:
         begun = task.begun
         times = begun.get("times", 0)
         if task.canceled:
-            task.note_end(128 + signal.SIGTERM, "canceled before it began" if not begun else "canceled")
+            task.note_canceled()
             return
         if times >= MOST_BEGINNINGS:
             task.note_end(_KILLED, f"its launcher was killed {times} times")

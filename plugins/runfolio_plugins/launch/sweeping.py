@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
@@ -15,6 +16,7 @@ from runfolio.history import History
 from runfolio.ids import ALPHABET
 from runfolio.recording.snapshots import adopt
 from runfolio.target import Job
+from runfolio_plugins.launch import processes
 from runfolio_plugins.launch.local_target import LocalTarget
 from runfolio_plugins.launch.request import LOCAL, locate, refuse_wild_root
 from runfolio_plugins.launch.source import differing, files_of, take_snapshot
@@ -23,7 +25,7 @@ from runfolio_plugins.launch.sweep_plan import Plan, TaskState, all_sweeps, draf
 from runfolio_plugins.launch.working_copy import make_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runfolio_plugins.launch.request import LaunchRequest
     from runfolio_plugins.launch.sweep_arguments import Arguments
@@ -111,10 +113,12 @@ class Watch:
 
     Args:
         sweep: the sweep.
+        tell: prints a line.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, tell: Callable[[str], object] = click.echo) -> None:
         self._sweep = sweep
+        self._tell = tell
         self._open = list(sweep.tasks)
         self._all = len(self._open)
         self._queues = 1
@@ -165,7 +169,7 @@ class Watch:
             if task.state is TaskState.ENDED:
                 self._open.remove(task)
                 self.code = self.code or (task.end or {}).get("code", 1)
-                click.echo(f"[{self._all - len(self._open)}/{self._all}] {describe_end(task)}")
+                self._tell(f"[{self._all - len(self._open)}/{self._all}] {describe_end(task)}")
 
 
 def describe_end(task: Task) -> str:
@@ -178,9 +182,27 @@ def describe_end(task: Task) -> str:
 
 
 def cancel_sweep(sweep: Sweep) -> None:
-    """Ask a sweep to end. Its queue tells what runs, and ends what has not begun."""
+    """Ask a sweep to end. Its queue tells what runs, and ends what has not begun.
+
+    Raises:
+        TargetError: it has no queue, and none can be started.
+    """
     sweep.cancel()
-    if not sweep.ended and not sweep.has_queue():
+    lock = processes.hold_surely(sweep.lock)
+    if lock is None:
+        return  # its queue sees it
+    try:
+        if sweep.ended:
+            return
+        runs = any(task.state is TaskState.RUNNING for task in sweep.tasks)
+        if not runs:  # no queue is needed, and perhaps none can work any more
+            for task in sweep.tasks:
+                if task.state is not TaskState.ENDED:
+                    task.note_canceled()
+            sweep.finish()
+    finally:
+        os.close(lock)
+    if runs:
         start_queue(sweep)
 
 

@@ -65,7 +65,10 @@ def _until_sweep_ended(sweep: Sweep) -> Iterator[tuple[int | None, float]]:
 
 def _until_run_ended(history: History, run: Run) -> Iterator[tuple[int | None, float]]:
     task = find_task(run.id)
+    watch = None if task is None else Watch(task.sweep, lambda _: None)
     while True:
+        if watch is not None:
+            watch.look()  # a queue that was killed would not begin the run again
         # Between two attempts a run looks as if it had ended: its launcher, or its queue, knows better.
         if (task is not None and task.end is None) or folder_here(run.id) is not None:
             yield None, _HERE

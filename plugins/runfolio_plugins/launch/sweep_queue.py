@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import traceback
+import warnings
 from collections import deque
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -267,6 +268,8 @@ def main(folder: Path) -> int:
     log = os.open(sweep.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for fd in (1, 2):
         os.dup2(log, fd)
+    # Of forks beside threads: those of libraries, which they look after themselves.
+    warnings.simplefilter("ignore", DeprecationWarning)
     try:
         os.chdir(sweep.plan.request.folder)
         located = locate(sweep.plan.request)

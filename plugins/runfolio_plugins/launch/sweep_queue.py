@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import traceback
+import warnings
 from collections import deque
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -200,6 +201,9 @@ class Queue:
 
     def _launch(self, task: Task, run_id: str | None, times: int, story: Story) -> int:
         shared = self._located.request
+        known = None if run_id is None else self._recorded_end(run_id)
+        if known is not None:
+            return known
         request = replace(
             shared,
             arguments=tuple(task.words),
@@ -218,6 +222,17 @@ class Queue:
             story.warn(f"run {run_id} cannot go on, and is begun anew: {error}")
             request = replace(request, resume=None)
             return launch(replace(self._located, request=request), screen, story, prepared=self._prepared)
+
+    def _recorded_end(self, run_id: str) -> int | None:
+        """Return the exit code of a run whose launcher was killed after its end; None when it has to be begun again."""
+        try:
+            with History(self._located.settings) as history:
+                history.sync()
+                ending = history.run(run_id).ending
+        except RunfolioError:
+            return None
+        code = None if ending is None else ending.exit_code  # a process that was killed has left none
+        return None if code and self._located.request.retries else code
 
 
 QUEUE_LOCK: Final[list[int]] = []
@@ -267,6 +282,8 @@ def main(folder: Path) -> int:
     log = os.open(sweep.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for fd in (1, 2):
         os.dup2(log, fd)
+    # Of forks beside threads: those of libraries, which they look after themselves.
+    warnings.simplefilter("ignore", DeprecationWarning)
     try:
         os.chdir(sweep.plan.request.folder)
         located = locate(sweep.plan.request)

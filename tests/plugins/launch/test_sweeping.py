@@ -6,11 +6,15 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runfolio_plugins.launch.request import LaunchRequest
+from runfolio_plugins.launch.sweep_arguments import grid
 from runfolio_plugins.launch.sweep_plan import Sweep, all_sweeps, find_sweep
+from runfolio_plugins.launch.sweeping import plan_sweep
 from runfolio_plugins.launch.workspace import RunFolder
 
 if TYPE_CHECKING:
@@ -151,6 +155,56 @@ def test_killed_queue_and_launchers_leave_nothing_undone(
     assert second == found["2"][0].id, "the run goes on in another attempt"
     assert 1 == len({runs[0].record.commit_id for runs in found.values()} - {None})
     assert sweep.ended
+
+
+DEADLY = """
+import os, sys
+from pathlib import Path
+from runfolio_plugins.launch import sweep_plan, sweep_queue
+
+folder, owner, name, when = Path(sys.argv[1]), *sys.argv[2:]
+target = {"Task": sweep_plan.Task, "Sweep": sweep_plan.Sweep, "os": os}[owner]
+original = getattr(target, name)
+
+def once():
+    try:
+        os.close(os.open(folder / "died", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), 9)
+
+def deadly(*arguments):
+    if when == "before":
+        once()
+    found = original(*arguments)
+    once()
+    return found
+
+setattr(target, name, deadly)
+sweep_queue.main(folder)
+"""
+"""A queue in which the first process that comes to a certain point is killed there."""
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["Task note_begun after", "os fork after", "Task note_end before", "Sweep finish before"],
+)
+def test_killed_at_any_step_every_run_is_completed_once(project: Project, own_surroundings: Path, point: str) -> None:
+    done = own_surroundings / "done"
+    project.write("script.py", f"import sys; open({str(done)!r}, 'a').write(sys.argv[2])\n")
+    request = LaunchRequest(script="script.py", folder=str(project.root))
+    sweep = plan_sweep(request, grid(["--x", "1,2"]), 1)
+    command = [sys.executable, "-c", DEADLY, str(sweep.path), *point.split()]
+    subprocess.run(command, cwd=project.root, timeout=LIMIT, check=False)
+    assert (sweep.path / "died").exists()
+    if not sweep.ended:
+        again = [sys.executable, "-m", "runfolio_plugins.launch.sweep_queue", str(sweep.path)]
+        subprocess.run(again, cwd=project.root, timeout=LIMIT, check=True)
+    assert sweep.ended
+    assert [0, 0] == [(task.end or {})["code"] for task in sweep.tasks]
+    assert "12" == done.read_text(), "each script ran once"
+    assert {"1": 1, "2": 1} == {name: len(runs) for name, runs in by_argument(project).items()}
 
 
 def test_ctrl_c_cancels_a_sweep_and_says_so(

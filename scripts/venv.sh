@@ -84,8 +84,9 @@ install_java() { # install_java: makes sure that there is a Java runtime, which 
     again apt-get install -y -q --no-install-recommends default-jre-headless
 }
 
+# Three at a time on two cores: many tests wait for a process or a server.
 run_tests() { # run_tests PYTEST-ARGUMENTS...: side by side; what fails is tried once more, alone, and named if it passes then
-    if python -m pytest -n 2 "$@"; then return; fi
+    if python -m pytest -n 3 "$@"; then return; fi
     [ -n "$(find .pytest_cache -name lastfailed -size +3c 2>/dev/null)" ] || return 1
     echo "== once more, one at a time: what passes now fails only on a busy machine, and should be made steady"
     python -m pytest -n 0 -v --last-failed --last-failed-no-failures none "$@"

@@ -247,12 +247,14 @@ class History:
         self._refuse_read_only()
         return join(self, run_id, writer)
 
-    def resume_run(self, run_id: str, at_step: int | None = None, reason: str | None = None) -> ActiveRun:
+    def resume_run(
+        self, run_id: str, at_step: int | None = None, reason: str | None = None, *, force: bool = False
+    ) -> ActiveRun:
         """Go on with a run as a new attempt. See `runfolio.resume_run`."""
         from runfolio.recording.starting import resume  # noqa: PLC0415 (loaded on use)
 
         self._refuse_read_only()
-        return resume(self, self.run(run_id).id, at_step, reason)
+        return resume(self, self.run(run_id).id, at_step, reason, force=force)
 
     def _refuse_read_only(self) -> None:
         if self.read_only:

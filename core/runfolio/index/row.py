@@ -42,7 +42,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
     # Some fields stay in the folder (log entries leave them out too); the others are the key under which the rest is
     # kept.
     "start": _ENVELOPE | FOLDER_ONLY,
-    "attempt": _ENVELOPE | {"attempt"},
+    "attempt": _ENVELOPE | FOLDER_ONLY | {"attempt"},
     "end": _ENVELOPE | {"writer"},
     "edit": _ENVELOPE | {"field"},
     "delete": _ENVELOPE | {"field"},

@@ -85,10 +85,10 @@ def join(history: History, run_id: str, writer: str) -> ActiveRun:
     return _go(history, recorder, run, system_metrics=None)
 
 
-def resume(history: History, run_id: str, at_step: int | None, reason: str | None) -> ActiveRun:
+def resume(history: History, run_id: str, at_step: int | None, reason: str | None, *, force: bool) -> ActiveRun:
     """Begin another attempt at a run that has ended or was lost."""
     record = history._reader.record(run_id)  # noqa: SLF001 (a part of the history)
-    if record.status == "Running":
+    if record.status == "Running" and not force:
         raise RunStateError(
             f"Run {run_id} is still running: attach to it as another writer, "
             "or wait until it has ended or counts as Lost",
@@ -106,6 +106,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "argv": redactor_of(history).argv(sys.argv[1:]),
         "reason": reason,
         "at_step": at_step,
+        "packages": _packages(),
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(

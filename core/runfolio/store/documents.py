@@ -99,6 +99,7 @@ class AttemptDocument(Document):
     argv: list[str]
     reason: str | None
     at_step: int | None
+    packages: NotRequired[dict[str, str]]
     created: str
 
 
@@ -115,7 +116,7 @@ class EndDocument(Document):
     reason: str | None
     traceback: str | None
     exit_code: int | None
-    ended: str
+    ended: str | None
     rows: int
     metrics: dict[str, Any]
     params: dict[str, Any]
@@ -271,11 +272,11 @@ def load_source(data: bytes, key: str) -> dict[str, Any]:
 
 
 FOLDER_ONLY: Final = frozenset({"packages", "packs", "listed_by"})
-"""Fields of a start that stay in its folder: neither log entries nor the index have them."""
+"""Fields of a start or an attempt that stay in its folder: neither log entries nor the index have them."""
 
 
 def entry_document(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the log entry that announces a document: the whole of it, except `FOLDER_ONLY` of a start."""
+    """Return the log entry that announces a document: the whole of it, except `FOLDER_ONLY`."""
     announced = {name: value for name, value in body.items() if name not in FOLDER_ONLY}
     return {"format": FORMAT, "wid": body["wid"], "kind": body["kind"], "body": announced}
 

@@ -24,7 +24,15 @@ def runfolio_register_commands(cli: click.Group) -> None:
     # Not at the top: this module is loaded with the plugins of every history, which need no command line.
     from runfolio_plugins.launch import commands  # noqa: PLC0415 (see above)
 
-    for command in (commands.run, commands.rerun, commands.init, commands.metric, commands.capture, commands.clean):
+    for command in (
+        commands.run,
+        commands.go_on,
+        commands.rerun,
+        commands.init,
+        commands.metric,
+        commands.capture,
+        commands.clean,
+    ):
         cli.add_command(command)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runfolio.config import redact_argv
+from runfolio.environment import machine_properties
 from runfolio.history import History
 from runfolio.recording.snapshots import snapshot_of
 from runfolio.snapshot import OUTPUTS
@@ -88,7 +89,7 @@ def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins |
         source = open_source(history, located)
         if source is not None:
             stack.enter_context(source)
-            snapshot: Snapshot | None = snapshot_of(history, source)
+            snapshot = None if located.request.goes_on else snapshot_of(history, source)
         else:
             snapshot = take_snapshot(history, located, files, story)
         run = _start(history, located, story, snapshot)
@@ -98,6 +99,8 @@ def launch(located: Located, screen: Screen, story: Story, *, plugins: Plugins |
 
 def _start(history: History, located: Located, story: Story, snapshot: Snapshot | None) -> ActiveRun:
     request = located.request
+    if request.goes_on:
+        return _go_on(history, located, story)
     properties: dict[str, Any] = {}
     if request.python is not None:
         properties["PythonExecutable"] = Path(located.python).name
@@ -120,6 +123,14 @@ def _start(history: History, located: Located, story: Story, snapshot: Snapshot 
     )
     story.tell(f"run {run.id} begins in {history.url}")
     story.tell(f"project {located.root}, script {located.shown}, arguments {redact_argv(list(request.arguments))}")
+    return run
+
+
+def _go_on(history: History, located: Located, story: Story) -> ActiveRun:
+    """Begin another attempt at the run, which was begun elsewhere: here is where it executes."""
+    run = history.resume_run(str(located.request.source), reason=located.request.note, force=True)
+    run.set_properties(machine_properties())
+    story.tell(f"run {run.id} goes on here, in {history.url}: {located.request.note}")
     return run
 
 

@@ -43,6 +43,7 @@ class LaunchRequest:
         in_place: run in the project itself instead of a copy.
         capture: folders to store besides `outputs`, added to the configured ones.
         source: the run whose source is run again; None for the project as it is.
+        goes_on: `source` is to be gone on with, as it was begun elsewhere: no new run is begun, and `note` says why.
         snapshot: ``full``, ``git`` or ``off``; None: as configured.
         system_metrics: None: as configured.
         python: the interpreter, as a path or a name; None: the one that runs this.
@@ -63,6 +64,7 @@ class LaunchRequest:
     in_place: bool = False
     capture: tuple[str, ...] = ()
     source: str | None = None
+    goes_on: bool = False
     snapshot: str | None = None
     system_metrics: bool | None = None
     python: str | None = None

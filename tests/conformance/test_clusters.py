@@ -1,0 +1,21 @@
+"""The kit on real clusters of one node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runfolio.testing.conformance import TargetConformance
+from runfolio_plugins.clusters.slurm_target import SlurmTarget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runfolio.target import Target
+
+
+@pytest.mark.usefixtures("slurm")
+class TestSlurm(TargetConformance):
+    def make_target(self, state: Path) -> Target:
+        return SlurmTarget(logs=str(state / "logs of 100%"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runfolio.testing.conformance import TargetConformance
+from runfolio_plugins.clusters.ray_target import RayTarget
 from runfolio_plugins.clusters.slurm_target import SlurmTarget
 
 if TYPE_CHECKING:
@@ -19,3 +20,9 @@ if TYPE_CHECKING:
 class TestSlurm(TargetConformance):
     def make_target(self, state: Path) -> Target:
         return SlurmTarget(logs=str(state / "logs of 100%"))
+
+
+@pytest.mark.usefixtures("ray")
+class TestRay(TargetConformance):
+    def make_target(self, state: Path) -> Target:
+        return RayTarget()

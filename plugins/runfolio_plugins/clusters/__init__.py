@@ -1,4 +1,4 @@
-"""The target ``slurm``: tracked runs as jobs of a cluster."""
+"""The targets ``slurm`` and ``ray``: tracked runs as jobs of a cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def runfolio_register_targets(register: RegisterTarget) -> None:
     """Announce the clusters."""
     register("slurm", "runfolio_plugins.clusters.slurm_target:SlurmTarget")
+    register("ray", "runfolio_plugins.clusters.ray_target:RayTarget")
 
 
 __all__ = ["runfolio_register_targets"]

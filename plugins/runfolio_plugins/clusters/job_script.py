@@ -1,8 +1,7 @@
-"""The batch script of a job. Whatever comes from a user is quoted, except the lines of the option `setup`."""
+"""The shell script that a job is for a cluster. What comes from a user is quoted, except the lines of `setup`."""
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -18,25 +17,32 @@ _CR: Final = "_runfolio_cr"
 """The variable that holds a carriage return: sbatch refuses scripts with ends of lines of DOS."""
 
 
-def job_script(job: Job, setup: Iterable[str], variables: Mapping[str, str]) -> bytes:
-    """Return the script, for the standard input of sbatch.
+def job_script(job: Job, setup: Iterable[str], variables: Mapping[str, str], *, first: str = "") -> str:
+    """Return the script.
 
     The first line after ``#!`` is a command, so that no later line counts as an ``#SBATCH`` directive.
+
+    Args:
+        job: the job.
+        setup: lines of shell to begin with, as the configuration has them.
+        variables: environment variables; those of the job win.
+        first: a command to begin with, of ours.
 
     Raises:
         ConfigurationError: an argument or a variable cannot be handed to a program.
     """
     merged = {"environment": {**variables, **job.environment}}
-    named: dict[str, str] = checked("slurm", merged, {"environment": environment})["environment"]
+    named: dict[str, str] = checked("of the job", merged, {"environment": environment})["environment"]
     lines = [
         "#!/bin/sh",
         f"{_CR}=$(printf '\\r')",
+        *([first] if first else []),
         *(f"export {name}={quoted(value)}" for name, value in named.items()),
         *setup,
         f"cd -- {quoted(job.folder)} || exit 1" if job.folder else 'cd "${TMPDIR:-/tmp}" || exit 1',
         f"exec {' '.join(quoted(word) for word in job.command)}",
     ]
-    return os.fsencode("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def quoted(text: str) -> str:

@@ -96,7 +96,7 @@ class SlurmTarget(Target):
                 operation="submit",
             ) from error
         try:
-            return f"{_job_id(call(words, stdin=script))}/{token}"
+            return f"{_job_id(call(words, stdin=os.fsencode(script)))}/{token}"
         except BaseException:
             log.unlink(missing_ok=True)
             raise

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
+    from ray_cluster import RayCluster
     from slurm_cluster import SlurmCluster
     from store_access import TestStore
 
@@ -111,6 +112,67 @@ def test_slurm_with_the_store_in_s3(
     assert 0 == done.returncode, done.stderr + done.stdout
     check_the_run(project, s3_store, "slurm", done.stdout)
     assert not list((own_surroundings / "node" / "working").iterdir()), "the node keeps nothing"
+
+
+def test_ray_with_the_store_in_s3(
+    project: Project, node: dict[str, str], s3_store: TestStore, own_surroundings: Path, ray: RayCluster
+) -> None:
+    """Likewise. The token opens the cluster, and is nowhere in the store, nor in what the cluster shows of the job."""
+    variables = in_s3(s3_store, node, own_surroundings / "home")
+    configure(project, table("ray", {"address": ray.address, "cpus": 1, "environment": variables}))
+    words = ("run", "--store", s3_store.url, "--target", "ray", "script.py", "--rate", "0.1", "it's $HOME")
+    refused = project.runfolio(*words)
+    assert "runfolio trust" in refused.stderr, "the project's own file says who gets the token"
+    assert 0 == project.runfolio("trust", ray.address).returncode
+    done = project.runfolio(*words, env={**os.environ, "PLANTED": "of the one who submits"})
+    assert 0 == done.returncode, done.stderr + done.stdout
+    check_the_run(project, s3_store, "ray", done.stdout)
+    with rf.open_history(s3_store.url, project="proj") as history:
+        told = json.dumps(history.last(any_user=True).to_dict(), default=str)
+    shown = ray.describe("/api/jobs/")
+    for secret in (ray.token, s3_store.environment["AWS_SECRET_ACCESS_KEY"]):
+        assert secret not in told + shown + done.stdout + done.stderr
+
+
+def test_ray_cancels_a_run(
+    project: Project, node: dict[str, str], processes: Callable[..., subprocess.Popen[str]], ray: RayCluster
+) -> None:
+    """The script has time to end, and the launcher to store what there is: more than Ray's own three seconds."""
+    gate = project.root.parent / "gate"
+    os.mkfifo(gate)
+    project.write(
+        "script.py",
+        f"""
+        import time
+        open("outputs/file.txt", "w").write("stored all the same")
+        open({str(gate)!r}, "w").write("begun")
+        while True: time.sleep(0.05)
+        """,
+    )
+    configure(project, "")
+    options = table("ray", {"address": ray.address, "environment": node})
+    user = Path(os.environ["XDG_CONFIG_HOME"], "runfolio", "config.toml")
+    user.parent.mkdir(parents=True, exist_ok=True)
+    user.write_text(options)
+    following = processes(project.command("run", "--target", "ray", "script.py"))
+    with gate.open() as told:
+        assert "begun" == told.read()
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=LIMIT)
+    assert 0 != following.returncode
+    assert "canceled" in err
+    run = project.last()
+    assert "Canceled" == run.status
+    assert b"stored all the same" == run.artifacts["outputs/file.txt"].read_bytes()
+
+
+def test_ray_refuses_a_wrong_token(project: Project, ray: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("script.py", "")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
+    done = project.runfolio("run", "--target", "ray", "script.py")
+    assert 0 != done.returncode
+    assert "RAY_AUTH_TOKEN" in done.stderr
+    assert ("Failed", "ray") == (project.last().status, project.last().record.target)
 
 
 def test_slurm_starts_a_job_again(project: Project, node: dict[str, str], slurm: SlurmCluster) -> None:

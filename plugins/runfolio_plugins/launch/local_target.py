@@ -51,8 +51,8 @@ class LocalTarget(Target):
 
     name = "local"
 
-    def __init__(self, state: Path | None = None) -> None:
-        self._state = state
+    def __init__(self, state: Path | str | None = None) -> None:
+        self._state = None if state is None else Path(state)
 
     def __reduce__(self) -> tuple[type[LocalTarget], tuple[Path | None]]:
         return LocalTarget, (self._state,)

@@ -160,7 +160,7 @@ def follow(history: History, run_id: str, target: Target, handle: str) -> int:
                 sys.stdout.buffer.write(printed)
                 sys.stdout.buffer.flush()
                 shown, pause = shown + len(printed), _FIRST_PAUSE
-            elif status.final or (canceled and status is JobStatus.UNKNOWN):
+            elif status.final or status is JobStatus.UNKNOWN:  # targets forget jobs some time after their end
                 return settle(history, run_id, status, handle)
             else:
                 time.sleep(pause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ from runfolio_plugins.launch.submitted import go_on
 from runfolio_plugins.launch.submitting import job_of, settle, submit, submit_and_show
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
@@ -209,6 +209,39 @@ def test_a_run_that_was_canceled_meanwhile_does_not_begin(there: Project, monkey
     # Slurm starts a job again whose node was lost, whatever it had come to.
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert 0 == go_on(run_id, place, {})
+    assert "Completed" == there.last().status
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_on_the_way(there: Project, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Killed before the job was handed over, or right after it: the run is Failed, until a job goes on with it."""
+    there.write("script.py", "print('hello')")
+    killer = there.write(
+        "../killed.py",
+        f"""
+        import os, signal, sys
+        from runfolio_plugins.launch.local_target import LocalTarget
+        from runfolio_plugins.cli.program import run_program
+
+        submit = LocalTarget.submit
+        def submit_and_die(self, job):
+            if {when!r} == "after":
+                job = __import__("dataclasses").replace(job, command=("true",))
+                submit(self, job)
+            os.kill(os.getpid(), signal.SIGKILL)
+        LocalTarget.submit = submit_and_die
+        run_program()
+        """,
+    )
+    done = subprocess.run(
+        [sys.executable, str(killer), "run", "--detach", "--target", "there", "script.py"], check=False
+    )
+    assert -signal.SIGKILL == done.returncode
+    assert 0 == there.runfolio("sync").returncode
+    run = there.last()
+    assert ("Failed", "killed") == (run.status, run.ending.reason if run.ending else None)
+    place = {"url": (there.root / ".runfolio" / "store").as_uri(), "options": {}, "single_writer": False}
+    assert 0 == go_on(run.id, place, {})
     assert "Completed" == there.last().status
 
 

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @pytest.mark.usefixtures("slurm")
 class TestSlurm(TargetConformance):
+    patience = 120.0  # a whole cluster shares the machine with the tests
+
     def make_target(self, state: Path) -> Target:
         return SlurmTarget(logs=str(state / "logs of 100%"))
 
 
 @pytest.mark.usefixtures("ray")
 class TestRay(TargetConformance):
+    patience = 120.0  # a whole cluster shares the machine with the tests
+
     def make_target(self, state: Path) -> Target:
         return RayTarget()

@@ -41,7 +41,7 @@ _CLUSTERS: Final = {"slurm", "ray"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test that asks for a server with `cloud`, or for a cluster with `cluster`: they can be left out."""
     for item in items:
-        asked = set(getattr(item, "fixturenames", ()))
+        asked: set[str] = set(getattr(item, "fixturenames", ()))
         if _SERVERS & asked:
             item.add_marker("cloud")
         if _CLUSTERS & asked:

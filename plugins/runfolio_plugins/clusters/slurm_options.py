@@ -85,7 +85,8 @@ def of_job(options: SlurmOptions, resources: Resources) -> SlurmOptions:
 
 def sbatch_words(options: SlurmOptions) -> list[str]:
     """Return options as arguments of sbatch."""
-    words = [f"--{name}={options[name]}" for name in ("partition", "account", "qos") if name in options]
+    named = {"partition": options.get("partition"), "account": options.get("account"), "qos": options.get("qos")}
+    words = [f"--{name}={value}" for name, value in named.items() if value is not None]
     if "time" in options:
         words.append(f"--time={math.ceil(float(options['time']) / 60)}")  # minutes
     if "cpus" in options:

@@ -143,7 +143,7 @@ def test_what_a_job_needs_wins(server: Server) -> None:
 )
 def test_a_job_that_can_never_run_is_refused(server: Server, target: RayTarget, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        target.submit(Job(**{"command": ("true",), "folder": "", **wrong}))
+        target.submit(job(*wrong.pop("command", ()), **wrong))
     assert "hunter2" not in str(caught.value)
     with pytest.raises(ConfigurationError):
         target.submit(Job(command=("true",), folder="/no/such/folder"))

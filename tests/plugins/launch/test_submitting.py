@@ -44,7 +44,8 @@ def there(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def asked(project: Project, **options: Any) -> LaunchRequest:
-    return LaunchRequest(**{"script": "script.py", "folder": str(project.root), "target": "there", **options})
+    options.setdefault("script", "script.py")
+    return LaunchRequest(folder=str(project.root), target="there", **options)
 
 
 def begun(project: Project, **options: Any) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def _install(session: nox.Session, *groups: str, extras: str = "testing") -> Non
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows `--` goes to pytest."""
-    _install(session, "tests", "pytorch", "servers", "spark", extras="testing,s3,azure")
+    _install(session, "tests", "pytorch", "servers", "spark", "clusters", extras="testing,s3,azure")
     session.run("pytest", "-n", "2", *session.posargs)
 
 

@@ -84,6 +84,16 @@ install_java() { # install_java: makes sure that there is a Java runtime, which 
     again apt-get install -y -q --no-install-recommends default-jre-headless
 }
 
+install_slurm() { # install_slurm: makes sure that there are the programs of Slurm, of which tests start a cluster of one node
+    if [ -x /usr/sbin/slurmctld ] && [ -x /usr/sbin/slurmd ] && [ -x /usr/sbin/munged ] && command -v sbatch >/dev/null; then return; fi
+    if [ "$(id -u)" != 0 ]; then
+        echo "Slurm is needed for its tests: install the packages slurmctld, slurmd, slurm-client and munge." >&2
+        return 1
+    fi
+    again apt-get update -q
+    again apt-get install -y -q --no-install-recommends slurmctld slurmd slurm-client munge
+}
+
 # Three at a time on two cores: many tests wait for a process or a server.
 run_tests() { # run_tests PYTEST-ARGUMENTS...: side by side; what fails is tried once more, alone, and named if it passes then
     if python -m pytest -n 3 "$@"; then return; fi

@@ -14,6 +14,7 @@ from runfolio.journal.writer import MISSING
 from runfolio.names import validate_name, validate_path
 from runfolio.params import Params, Summary, Tags, validate_goal
 from runfolio.run import Run
+from runfolio.target import JobStatus
 
 if TYPE_CHECKING:
     from runfolio.config import Settings
@@ -313,6 +314,32 @@ class ActiveRun(Run):
         if status not in ("Completed", "Failed", "Canceled"):
             raise RunStateError(f"A run ends as Completed, Failed or Canceled, not as {status!r}")
         return self._recorder.finish(status, reason=reason, traceback=traceback, exit_code=exit_code)
+
+    def store_source(self) -> bool:
+        """Wait until the source that this run was started with is in the store.
+
+        Returns:
+            True when all of it is; False when there is none, or it cannot be stored (the log says why).
+
+        Raises:
+            StorageError: the storage failed.
+            ReadOnlyError: the store cannot be written.
+        """
+        return self._recorder.store_source()
+
+    def hand_over(self, *, reason: str | None = None) -> bool:
+        """Leave a run that was begun here to a process elsewhere. Until that goes on with it, it is ``Queued``.
+
+        The other process calls `History.resume_run`. This one can log nothing any more.
+
+        Args:
+            reason: a line that says to whom, for people.
+
+        Returns:
+            True when everything is in the store; False when some of it waits in the local journal for ``runfolio
+            sync``.
+        """
+        return self._recorder.finish(JobStatus.QUEUED.value, reason=reason, traceback=None, exit_code=None)
 
     def __enter__(self) -> Self:
         return self

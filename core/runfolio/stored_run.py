@@ -79,9 +79,10 @@ class Reader:
         return record_of(table_of_folder(folder, self._connection.index.clock).to_pylist()[0])
 
     def packages(self, run_id: str) -> Mapping[str, str]:
-        """Return the packages that were installed when the run started."""
-        start = self.folder(run_id).start or {}
-        packages: Mapping[str, str] = start.get("packages") or {}
+        """Return the packages that were installed when the run started, or when its last attempt did."""
+        folder = self.folder(run_id)
+        latest = folder.attempts.get(max(folder.attempts, default=1), {})
+        packages: Mapping[str, str] = latest.get("packages") or (folder.start or {}).get("packages") or {}
         return packages
 
     def ending(self, run_id: str) -> Ending | None:

@@ -10,7 +10,12 @@ Handles
     `submit` returns a text that names the job from then on. It goes into records and is used by other processes, later:
     it must not depend on the process that submitted the job, nor on the object that did.
 Statuses
-    only go forward, and a final one stays (`JobStatus`). They speak of the job; how the *run* ended is in its record.
+    only go forward, and a final one stays (`JobStatus`). One step back is allowed: a target that starts a job again
+    whose machine was lost shows it as Queued. They speak of the job; how the *run* ended is in its record.
+Configuration
+    What ``[targets.NAME]`` says arrives as keyword arguments of the constructor, which checks them
+    (ConfigurationError). An `address` that a project's file names is used only after the user approved it. Secrets come
+    from the environment.
 Threads and processes
     Methods may be called from several threads at once. A target is pickled as its constructor arguments.
 Laziness
@@ -81,7 +86,8 @@ class Job:
     Attributes:
         command: the program and its arguments.
         folder: the project on the machine that submits: an absolute path, and the current folder of the command. A
-            target that runs elsewhere takes a copy before `submit` returns.
+            target that runs elsewhere takes a copy before `submit` returns, or needs the folder under the same path
+            there. Empty for a command that needs none, as it brings its source itself: it starts anywhere.
         environment: variables set for the command, besides those that the target gives every job. They may hold
             secrets: a target shows them to nobody.
         name: for people, where the target shows its jobs.

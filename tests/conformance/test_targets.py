@@ -28,7 +28,7 @@ def test_others_register_targets_by_the_same_hook() -> None:
             register("elsewhere", "runfolio_plugins.launch.local_target:LocalTarget")
 
     found = Plugins(extra=[Elsewhere()]).registry("runfolio_register_targets")
-    assert {"local", "elsewhere"} == set(found)
+    assert {"local", "ray", "slurm", "elsewhere"} == set(found)
     assert "Elsewhere" == found["elsewhere"].plugin
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -20,8 +21,10 @@ import pytest
 if TYPE_CHECKING:
     from azurite_blobs import AzuriteBlobs
     from moto_s3 import MotoS3
+    from ray_cluster import RayCluster
     from rclone_s3 import RcloneS3
     from seaweed_s3 import SeaweedS3
+    from slurm_cluster import SlurmCluster
     from store_access import TestStore
 
 # The environment in which the tests were started: the tests themselves see none of it.
@@ -31,13 +34,21 @@ _STARTED_WITH: Final[Mapping[str, str]] = {
 
 _SERVERS: Final = {"moto", "seaweed", "rclone", "azurite", "s3_store", "seaweed_store", "rclone_store", "azure_store"}
 
+_CLUSTERS: Final = {"slurm", "ray"}
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test that asks for a server with `cloud`, so that it can be left out."""
+    """Mark each test that asks for a server with `cloud`, or for a cluster with `cluster`: they can be left out."""
     for item in items:
-        if _SERVERS.intersection(getattr(item, "fixturenames", ())):
+        asked: set[str] = set(getattr(item, "fixturenames", ()))
+        if _SERVERS & asked:
             item.add_marker("cloud")
+        if _CLUSTERS & asked:
+            item.add_marker("cluster")
+            item.add_marker("slow")
+        if "slurm" in asked:
+            item.add_marker("root")
 
 
 @contextmanager
@@ -94,6 +105,52 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzuriteBlobs]:
         with _installed():
             server = stack.enter_context(azurite_blobs(tmp_path_factory.mktemp("azurite")))
         yield server
+
+
+@pytest.fixture(scope="session")
+def slurm_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A Slurm cluster of one node. Tests ask for `slurm`, which also lets them find it."""
+    from slurm_cluster import slurm_cluster
+
+    with ExitStack() as stack:
+        with _installed():
+            cluster = stack.enter_context(slurm_cluster(tmp_path_factory.mktemp("slurm")))
+        yield cluster
+
+
+@pytest.fixture
+def slurm(slurm_of_session: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> SlurmCluster:
+    """A Slurm cluster of one node, which the programs of Slurm find."""
+    for name, value in slurm_of_session.environment.items():
+        monkeypatch.setenv(name, value)
+    return slurm_of_session
+
+
+@pytest.fixture(scope="session")
+def ray_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    """A Ray cluster of one node, the same for all processes of pytest. Tests ask for `ray`."""
+    from ray_cluster import RayCluster, ray_cluster
+    from shared_server import shared
+
+    @contextmanager
+    def start(folder: Path) -> Generator[dict[str, str], None, None]:
+        with ray_cluster(folder) as cluster:
+            yield {"address": cluster.address, "token": cluster.token}
+
+    root = tmp_path_factory.getbasetemp()
+    together = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with ExitStack() as stack:
+        with _installed():
+            known = stack.enter_context(shared(together / "ray", start))
+        yield RayCluster(**known)
+
+
+@pytest.fixture
+def ray(ray_of_session: RayCluster, monkeypatch: pytest.MonkeyPatch) -> RayCluster:
+    """A Ray cluster of one node, which Ray's own tools find."""
+    for name, value in ray_of_session.environment.items():
+        monkeypatch.setenv(name, value)
+    return ray_of_session
 
 
 @pytest.fixture

@@ -75,14 +75,14 @@ def free_ports(number: int) -> tuple[int, ...]:
     """Return loopback ports that nobody listens on at the moment."""
     chosen: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
+        if len(chosen) == number:
+            return tuple(chosen)
         with socket.socket() as one:
             try:
                 one.bind(("", port))  # on every address: a server elsewhere on this machine counts as well
             except OSError:
                 continue
         chosen.append(port)
-        if len(chosen) == number:
-            return tuple(chosen)
     raise MissingServerError(f"this machine has no {number} free ports")
 
 

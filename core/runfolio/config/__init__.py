@@ -15,6 +15,7 @@ from runfolio.config.resolving import resolve, store_address
 from runfolio.config.settings import Setting, Settings, all_settings
 from runfolio.config.spool import spool_candidates, spool_folder
 from runfolio.config.stores import StoreAddress, StoreProfile
+from runfolio.config.targets import TargetProfile, require_trusted_target
 from runfolio.config.trust import Approval, approve, approved, needs_trust, require_trust, revoke, trust_url
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "StoreAddress",
     "StoreProfile",
+    "TargetProfile",
     "all_settings",
     "approve",
     "approved",
@@ -39,6 +41,7 @@ __all__ = [
     "redact_text",
     "redact_url",
     "require_trust",
+    "require_trusted_target",
     "resolve",
     "revoke",
     "spool_candidates",

@@ -53,6 +53,13 @@ def describe(settings: Settings, places: Places | None = None) -> list[Described
         )
         if profile.single_writer:
             lines.append(Described(f"stores.{name}.single_writer", "true", origin))
+    for name, target in sorted(settings.targets.items()):
+        origin = str(target.origin)
+        lines.append(Described(f"targets.{name}.kind", target.kind, origin))
+        lines.extend(
+            Described(f"targets.{name}.{key}", _spelled_option(value), origin)
+            for key, value in sorted(target.options.items())
+        )
     lines.append(Described("root", str(settings.root), str(settings.project_file or "")))
     return lines
 

@@ -23,6 +23,8 @@ from runfolio.config.stores import StoreAddress, StoreProfile, address_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from runfolio.config.targets import TargetProfile
+
 _RELATIVE_TO_CURRENT: Final = frozenset(["argument", "environment"])
 
 
@@ -69,11 +71,13 @@ def _merged(layers: Sequence[Layer], project: Project, start: Path, notes: Seque
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     stores: dict[str, StoreProfile] = {}
+    targets: dict[str, TargetProfile] = {}
     for layer in reversed(layers):
         for attribute, (value, origin) in layer.values.items():
             values[attribute], origins[attribute] = value, origin
         # A profile replaces one of the same name as a whole: see StoreProfile.
         stores.update(layer.stores)
+        targets.update(layer.targets)
     values.setdefault("project", project.folder_name)
     values.setdefault("store", str(project.default_store))
     spool = values.get("spool")
@@ -82,6 +86,7 @@ def _merged(layers: Sequence[Layer], project: Project, start: Path, notes: Seque
     return Settings(
         **cast("dict[str, Any]", values),
         stores=stores,
+        targets=targets,
         root=project.root,
         project_file=project.file,
         start=start,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from runfolio.config.readers import Reader
     from runfolio.config.stores import StoreProfile
+    from runfolio.config.targets import TargetProfile
 
 Mode: TypeAlias = Literal["online", "offline", "disabled"]
 SnapshotMode: TypeAlias = Literal["full", "git", "off"]
@@ -176,6 +177,8 @@ class Settings:
     )
     stores: Mapping[str, StoreProfile] = field(default_factory=dict)
     """Stores that have a name: `[stores.NAME]` with `url`, `options` and `single_writer`."""
+    targets: Mapping[str, TargetProfile] = field(default_factory=dict)
+    """Targets that have options: `[targets.NAME]` with `kind` and what that kind takes."""
     root: Path = field(default_factory=Path.cwd)
     """The folder of the project."""
     project_file: Path | None = None

@@ -14,11 +14,13 @@ from runfolio.config.project import read_toml
 from runfolio.config.redaction import is_secret_name, redact_text
 from runfolio.config.settings import Setting, all_settings, by_key
 from runfolio.config.stores import StoreProfile
+from runfolio.config.targets import TargetProfile
 from runfolio.errors import ConfigurationError, InvalidNameError
 from runfolio.names import validate_project
 
 _STORES: Final = "stores"
 _STORE_KEYS: Final = ("url", "options", "single_writer")
+_TARGETS: Final = "targets"
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Layer:
     Attributes:
         values: by attribute, each with its source.
         stores: profiles by name.
+        targets: likewise.
     """
 
     values: Mapping[str, tuple[object, Origin]] = field(default_factory=dict)
     stores: Mapping[str, StoreProfile] = field(default_factory=dict)
+    targets: Mapping[str, TargetProfile] = field(default_factory=dict)
 
 
 def explicit_layer(arguments: Mapping[str, object]) -> Layer:
@@ -103,17 +107,21 @@ def table_layer(table: Mapping[str, object], origin: Origin, prefix: str = "") -
     """
     values: dict[str, tuple[object, Origin]] = {}
     stores: Mapping[str, StoreProfile] = {}
+    targets: Mapping[str, TargetProfile] = {}
     tables = {key.split(".", 1)[0] for key in by_key() if "." in key}
     for key, value in _flat(table, tables):
         if key == _STORES:
             stores = _profiles(value, origin, prefix)
+            continue
+        if key == _TARGETS:
+            targets = _target_profiles(value, origin, prefix)
             continue
         setting = by_key().get(key)
         if setting is None:
             raise _unknown(key, value, tables, origin, prefix)
         where = f"{origin.place}: {prefix}{key}"
         values[setting.attribute] = (_checked(setting, _read(setting, value, where), origin, where), origin)
-    return Layer(values, stores)
+    return Layer(values, stores, targets)
 
 
 def _flat(table: Mapping[str, object], tables: set[str]) -> Iterator[tuple[str, object]]:
@@ -130,7 +138,7 @@ def _unknown(key: str, value: object, tables: set[str], origin: Origin, prefix: 
     if key in tables:
         inner = ", ".join(name for name in by_key() if name.startswith(f"{key}."))
         return ConfigurationError(f"{where} is a table, not {value!r}: it has the keys {inner}", key=key)
-    return ConfigurationError(f"{where} is not a setting{_did_you_mean(key, [*by_key(), _STORES])}", key=key)
+    return ConfigurationError(f"{where} is not a setting{_did_you_mean(key, [*by_key(), _STORES, _TARGETS])}", key=key)
 
 
 def _did_you_mean(word: str, known: Mapping[str, object] | list[str]) -> str:
@@ -200,11 +208,33 @@ def _profile(name: str, table: object, origin: Origin, where: str) -> StoreProfi
     return StoreProfile(name, url, dict(options), single, origin)
 
 
+def _target_profiles(table: object, origin: Origin, prefix: str) -> dict[str, TargetProfile]:
+    where = f"{origin.place}: {prefix}{_TARGETS}"
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} is wrong: write [{prefix}{_TARGETS}.NAME] with its options", key=_TARGETS)
+    return {str(name): _target_profile(str(name), value, origin, f"{where}.{name}") for name, value in table.items()}
+
+
+def _target_profile(name: str, table: object, origin: Origin, where: str) -> TargetProfile:
+    if not isinstance(table, Mapping):
+        raise ConfigurationError(f"{where} is wrong: expected a table of options", key=where)
+    if not name or not name.isprintable() or name != name.strip():
+        raise ConfigurationError(f"{where} is wrong: this is no name of a target", key=where)
+    options = {str(key): value for key, value in table.items()}
+    kind = options.pop("kind", name)
+    if not isinstance(kind, str) or not kind:
+        raise ConfigurationError(f"{where}.kind is wrong: expected the name of a target", key=f"{where}.kind")
+    _refuse_secrets(options, where)
+    return TargetProfile(name, kind, options, origin)
+
+
 def _refuse_secrets(options: Mapping[str, object], where: str) -> None:
     """A file is copied, committed and read by others: what opens a store is no part of it."""
     for key, value in options.items():
         if isinstance(value, Mapping):
             _refuse_secrets(cast("Mapping[str, object]", value), f"{where}.{key}")
+        elif isinstance(value, list):
+            _refuse_secrets({f"{key}[{at}]": one for at, one in enumerate(value)}, where)
         elif isinstance(value, str) and value and (is_secret_name(str(key)) or redact_text(value) != value):
             raise ConfigurationError(
                 f"{where}.{key} is a secret, and configuration files hold none: remove it there (and renew it, if the "

@@ -377,6 +377,15 @@ class Recorder:
         if homes is not None:
             remember(self.history, self._snapshot, self.run_id, store_id, homes)
 
+    def store_source(self) -> bool:
+        """Send the snapshot now, in the caller's thread. True when all of it is in the store."""
+        if self._snapshot is None or self.mode != "online":
+            return False
+        self._connect()
+        self._push_source(last=True)
+        outcome = self.pusher.ledger.state.source_outcome
+        return outcome is not None and bool(outcome["complete"])
+
     def _push_files(self, *, unlimited: bool = False) -> dict[str, str]:
         """Store the staged files. Returns what could not be stored, with the reason."""
         ledger = self.pusher.ledger

@@ -114,6 +114,7 @@ def resume(history: History, run_id: str, at_step: int | None, reason: str | Non
         "reason": reason,
         "at_step": at_step,
         **({} if at_step is None else _replaced(folder, rows, at_step, writer)),
+        "packages": _packages(),
         "created": history._connection.environment.timestamp(),  # noqa: SLF001
     }
     recorder = Recorder(

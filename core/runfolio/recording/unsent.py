@@ -52,7 +52,7 @@ def local_record(recorder: Recorder) -> Record:
     state = recorder.pusher.ledger.state
     created = datetime.fromisoformat(start["created"]) if "created" in start else None
     end = state.end.document if state.end is not None else None
-    ended = datetime.fromisoformat(end["ended"]) if end is not None else None
+    ended = datetime.fromisoformat(end["ended"]) if end is not None and end["ended"] else None
     return Record(
         run_id=recorder.run_id,
         run_number=state.number if state.started else None,

@@ -103,6 +103,7 @@ class AttemptDocument(Document):
     at_step: int | None
     replaced: list[str]
     metrics: dict[str, Any]
+    packages: NotRequired[dict[str, str]]
     created: str
 
 
@@ -119,7 +120,7 @@ class EndDocument(Document):
     reason: str | None
     traceback: str | None
     exit_code: int | None
-    ended: str
+    ended: str | None
     rows: int
     metrics: dict[str, Any]
     params: dict[str, Any]

@@ -13,6 +13,7 @@ from runfolio.store.artifacts import push_files
 from runfolio.store.documents import FORMAT, segment_wid
 from runfolio.store.flushing import change_key, store_rows
 from runfolio.store.manifests import AVAILABLE
+from runfolio.target import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +32,11 @@ class Ending:
     """How a writer came to its end.
 
     Attributes:
-        status: ``Completed``, ``Failed`` or ``Canceled``.
+        status: ``Completed``, ``Failed`` or ``Canceled``, or ``Queued``: left to a job elsewhere.
         reason: why, in a few words: ``killed``, ``exception``, ``signal 15``.
         traceback: the script's own traceback.
         exit_code: of the process.
-        ended: when, as documents spell it; now by default.
+        ended: when, as documents spell it; now by default. A queued run has no end.
         left_behind: files created where nobody looks for them.
     """
 
@@ -65,7 +66,7 @@ def intend_end(desk: Desk, spooled: SpooledRunLike, ending: Ending) -> None:
         "reason": ending.reason,
         "traceback": ending.traceback,
         "exit_code": ending.exit_code,
-        "ended": ending.ended or environment.timestamp(),
+        "ended": None if ending.status == JobStatus.QUEUED else ending.ended or environment.timestamp(),
         "cut": spooled.cut(),
         "metrics": spooled.summaries(),
         "params": desk.ledger.facts("params"),

@@ -25,7 +25,15 @@ def runfolio_register_commands(cli: click.Group) -> None:
     # Not at the top: this module is loaded with the plugins of every history, which need no command line.
     from runfolio_plugins.launch import commands, job_commands  # noqa: PLC0415 (see above)
 
-    for command in (commands.run, commands.rerun, commands.init, commands.metric, commands.capture, commands.clean):
+    for command in (
+        commands.run,
+        commands.go_on,
+        commands.rerun,
+        commands.init,
+        commands.metric,
+        commands.capture,
+        commands.clean,
+    ):
         cli.add_command(command)
     for command in (job_commands.sweep, job_commands.jobs, job_commands.wait, job_commands.cancel):
         cli.add_command(command)

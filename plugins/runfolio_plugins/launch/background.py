@@ -1,4 +1,4 @@
-"""A tracked run in the background: a job of a target that outlives the terminal, by default of this machine."""
+"""A tracked run in the background of this machine: a job that outlives the terminal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runfolio.errors import ConfigurationError
-from runfolio.plugins import Plugins
 from runfolio.target import Job
+from runfolio_plugins.launch.known_targets import open_target
 from runfolio_plugins.launch.launcher import BEGINNING
 from runfolio_plugins.launch.request import LOCAL, locate, refuse_wild_root
 
 if TYPE_CHECKING:
-    from runfolio.config import Settings
     from runfolio.target import Target
     from runfolio_plugins.launch.request import LaunchRequest
 
@@ -23,43 +21,26 @@ _PAUSE: Final = 0.02
 
 
 def launch_detached(request: LaunchRequest) -> int:
-    """Hand a tracked run to a target. On this machine, returns when the working copy is made: edit the project then.
+    """Start a tracked run in the background. Returns when the working copy is made: the project may be edited then.
 
     Returns:
         0, or 1 when the run could not begin.
 
     Raises:
-        ConfigurationError: there is nothing to run, no such target, or the configuration is wrong.
-        TargetError: the target failed.
+        ConfigurationError: there is nothing to run, or the configuration is wrong.
+        TargetError: the job cannot be started.
     """
     located = locate(request)
     if not request.in_place:
         refuse_wild_root(located)
-    target = _target(request.target, located.settings)
-    here = request.target == LOCAL
-    # Elsewhere there is neither this interpreter nor, perhaps, this path. -P: what lies in the project is not ours.
-    program = [sys.executable, "-P", "-m", "runfolio_plugins.cli"] if here else ["runfolio"]
+    target = open_target(LOCAL, located.settings)
     job = Job(
-        command=(*program, "run", *request.words()),
+        # -P: what lies in the project is not ours.
+        command=(sys.executable, "-P", "-m", "runfolio_plugins.cli", "run", *request.words()),
         folder=str(Path(request.folder or Path.cwd())),
         name=request.name or located.shown,
     )
-    handle = target.submit(job)
-    if here:
-        return _follow(target, handle)
-    print(f"Job: {handle}", flush=True)  # noqa: T201 (what is asked for)
-    return 0
-
-
-def _target(name: str, settings: Settings) -> Target:
-    plugins = Plugins(enabled=settings.plugins_enabled, disabled=settings.plugins_disabled)
-    known = plugins.registry("runfolio_register_targets")
-    if name not in known:
-        raise ConfigurationError(
-            f"There is no target {name!r}: known are {', '.join(sorted(known)) or 'none'}", key="target"
-        )
-    target: Target = known[name].load()()
-    return target
+    return _follow(target, target.submit(job))
 
 
 def _follow(target: Target, handle: str) -> int:

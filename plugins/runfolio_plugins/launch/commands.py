@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Final
@@ -103,6 +104,10 @@ def run(
         time_limit=time_limit,
         retries=retries,
     )
+    if target != "local":
+        from runfolio_plugins.launch.submitting import submit_and_show  # noqa: PLC0415 (loaded on use)
+
+        context.exit(submit_and_show(request, detach=detach))
     if detach:
         from runfolio_plugins.launch.background import launch_detached  # noqa: PLC0415 (loaded on use)
 
@@ -110,6 +115,41 @@ def run(
     from runfolio_plugins.launch.foreground import launch_here  # noqa: PLC0415 (loaded on use)
 
     context.exit(launch_here(request))
+
+
+@click.command(hidden=True)
+@click.option("--store", metavar="URL", required=True)
+@click.option("--store-options", metavar="JSON", default="{}")
+@click.option("--single-writer", is_flag=True)
+@click.option("--capture", metavar="FOLDER", multiple=True)
+@click.option("--python", metavar="PATH")
+@click.option("--no-system-metrics", is_flag=True)
+@click.option("--grace", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0)
+@click.argument("run_id", metavar="RUN")
+@click.pass_context
+def go_on(
+    context: click.Context,
+    run_id: str,
+    *,
+    store: str,
+    store_options: str,
+    single_writer: bool,
+    capture: tuple[str, ...],
+    python: str | None,
+    no_system_metrics: bool,
+    grace: float,
+) -> None:
+    """Execute RUN, which was submitted from elsewhere, here. The jobs of targets do this."""
+    from runfolio_plugins.launch.submitted import go_on as execute  # noqa: PLC0415 (loaded on use)
+
+    profile = {"url": store, "options": json.loads(store_options), "single_writer": single_writer}
+    rest = {
+        "capture": capture,
+        "python": python,
+        "grace": grace,
+        "system_metrics": False if no_system_metrics else None,
+    }
+    context.exit(execute(run_id, profile, rest))
 
 
 @click.command(context_settings=_RUN_SETTINGS, short_help="Run the source of an earlier run again.")

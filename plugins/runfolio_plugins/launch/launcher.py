@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from runfolio.config import redact_argv
+from runfolio.environment import machine_properties
 from runfolio.errors import RunfolioError
 from runfolio.history import History
 from runfolio.recording.snapshots import snapshot_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from runfolio.snapshot import ProjectFiles, Snapshot
     from runfolio.snapshot.reading import StoredSource
     from runfolio_plugins.launch.farewell import Farewell
-    from runfolio_plugins.launch.request import Located
+    from runfolio_plugins.launch.request import LaunchRequest, Located
     from runfolio_plugins.launch.story import Story
 
 _SHIM: Final = Path(__file__).parents[1] / "azureml_compat" / "shim"
@@ -116,7 +117,8 @@ def launch(
         source = open_source(history, located)
         if source is not None:
             stack.enter_context(source)
-            snapshot: Snapshot | None = snapshot_of(history, source)
+            resumed = located.request.resume is not None
+            snapshot: Snapshot | None = None if resumed else snapshot_of(history, source)
         elif prepared is not None:
             snapshot = prepared.snapshot(history)
         else:
@@ -129,9 +131,7 @@ def launch(
 def _start(history: History, located: Located, story: Story, snapshot: Snapshot | None) -> ActiveRun:
     request = located.request
     if request.resume is not None:
-        run = history.resume_run(request.resume, reason="started again")
-        story.tell(f"run {run.id} goes on in another attempt in {history.url}")
-        return run
+        return _go_on(history, request, story)
     properties: dict[str, Any] = {**request.properties}
     if request.python is not None:
         properties["PythonExecutable"] = Path(located.python).name
@@ -156,6 +156,16 @@ def _start(history: History, located: Located, story: Story, snapshot: Snapshot 
     run.params.update(request.params)
     story.tell(f"run {run.id} begins in {history.url}")
     story.tell(f"project {located.root}, script {located.shown}, arguments {redact_argv(list(request.arguments))}")
+    return run
+
+
+def _go_on(history: History, request: LaunchRequest, story: Story) -> ActiveRun:
+    """Begin another attempt at a run."""
+    elsewhere = request.source == request.resume
+    run = history.resume_run(str(request.resume), reason=request.reason, force=elsewhere)
+    if elsewhere:
+        run.set_properties(machine_properties())
+    story.tell(f"run {run.id} goes on here in another attempt, in {history.url}: {request.reason}")
     return run
 
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -51,8 +52,8 @@ class LocalTarget(Target):
 
     name = "local"
 
-    def __init__(self, state: Path | None = None) -> None:
-        self._state = state
+    def __init__(self, state: Path | str | None = None) -> None:
+        self._state = None if state is None else Path(state)
 
     def __reduce__(self) -> tuple[type[LocalTarget], tuple[Path | None]]:
         return LocalTarget, (self._state,)
@@ -60,9 +61,13 @@ class LocalTarget(Target):
     def submit(self, job: Job) -> str:  # noqa: D102 (docstring inherited)
         if job.resources.options:
             raise ConfigurationError(f"The target 'local' has no option {min(job.resources.options)!r}", key=self.name)
-        if not Path(job.folder).is_dir():
+        if job.folder and not Path(job.folder).is_dir():
             raise ConfigurationError(f"There is no folder {job.folder} to run in", key=job.folder)
-        described = {"command": job.command, "folder": job.folder, "environment": dict(job.environment)}
+        described = {
+            "command": job.command,
+            "folder": job.folder or tempfile.gettempdir(),
+            "environment": dict(job.environment),
+        }
         token = new_token()
         try:
             self._remove_old()

@@ -52,7 +52,9 @@ class LaunchRequest:
         retries: how often a script that fails is tried again, each time as another attempt of the run.
         params: of the run, known before it begins.
         properties: facts to record besides those that are found.
-        resume: the run that this is another attempt of; None for a new run.
+        resume: the run that this is another attempt of; None for a new run. Where `source` is the same run, it was
+            begun elsewhere.
+        reason: why it is another attempt.
     """
 
     script: str
@@ -78,6 +80,7 @@ class LaunchRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     resume: str | None = None
+    reason: str = "started again"
 
     def words(self) -> list[str]:
         """The request as what follows ``runfolio run`` on a command line, in the same folder.

@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -85,6 +86,13 @@ class TargetConformance(Rules):
         told = json.loads((folder / "told.json").read_text())
         assert told["greeting"] == "hello $USER 'ä'"
         assert (folder / "told.json").samefile(f"{told['folder']}/told.json")
+
+    def test_no_folder(self, target: Target, folder: Path) -> None:
+        """A job that needs no folder runs all the same."""
+        job = self._job(folder, f"open({str(folder / 'here')!r}, 'w').close()")
+        handle = target.submit(replace(job, folder=""))
+        assert self._ended(target, handle) == JobStatus.COMPLETED
+        assert (folder / "here").exists()
 
     def test_arguments(self, target: Target, folder: Path) -> None:
         """Arguments arrive as they were given, each one whole: no shell takes them apart."""

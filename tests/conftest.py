@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-pytest_plugins = ["server_fixtures"]
+pytest_plugins = ["server_fixtures", "store_kinds"]
 
 # The same examples each time, for as long as they take on a busy machine. `--hypothesis-profile search` finds others.
 settings.register_profile(

@@ -27,6 +27,7 @@ from runfolio.errors import AlreadyExistsError, NotFoundError, StorageError, Tra
 from runfolio_backends.cloud_errors import Request
 from runfolio_backends.cloud_transfers import Downloads, Sizes, Transfer
 from runfolio_backends.fsspec_adapter import FsspecBackend
+from runfolio_backends.threads_at_exit import last_through_exit
 
 if TYPE_CHECKING:
     from runfolio_backends.cloud_requests import Requests
@@ -199,6 +200,7 @@ class CloudBackend(FsspecBackend):
 
     def _run(self, request: Coroutine[Any, Any, _T]) -> _T:
         self._loop, self._process = get_loop(), os.getpid()
+        last_through_exit(self._loop)
         future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
             return future.result()

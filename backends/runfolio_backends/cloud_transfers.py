@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from runfolio_backends.cloud_errors import Request
     from runfolio_backends.cloud_requests import Remote, Requests
 from runfolio_backends.fsspec_adapter import size_of, unreadable
+from runfolio_backends.threads_at_exit import LastingPool
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class _Disk:
     """
 
     def __enter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, "runfolio-file")
+        self._thread = LastingPool(1, "runfolio-file")
         return self
 
     def __exit__(self, *error: object) -> None:

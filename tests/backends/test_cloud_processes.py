@@ -80,6 +80,42 @@ def place(request: pytest.FixtureRequest, cloud: str, server: str | None = None)
     return azurite.store(azurite.connection_string(server=server))
 
 
+# What is known of the host is forgotten just before the end, as it is after a while.
+PLAIN = """
+import gc
+import aiohttp
+import runfolio as rf
+
+run = rf.get_logger()
+run.log("loss", 0.5)
+assert run.flush(60)
+for one in gc.get_objects():
+    if isinstance(one, aiohttp.TCPConnector):
+        one.clear_dns_cache()
+run.log_bytes("outputs/large.bin", bytes(7_000_000))
+"""
+
+
+@pytest.mark.cloud
+@pytest.mark.parametrize("cloud", ["s3", "azure"])
+def test_the_last_requests_of_a_script(
+    request: pytest.FixtureRequest, cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host is looked up, and a file is read in parts, when no pool of threads takes work any more."""
+    port = request.getfixturevalue("moto" if cloud == "s3" else "azurite").server.ports[0]
+    store = place(request, cloud, f"http://localhost:{port}")
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RUNFOLIO_STORE", store.url)
+    monkeypatch.setenv("RUNFOLIO_PROJECT", "p")
+    done = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1), done.stderr
+    with rf.open_history(store.url, project="p") as history:
+        run = history.last()
+        assert (run.status, run.metric("loss").values()) == ("Completed", [0.5])
+        assert run.artifacts["outputs/large.bin"].size == 7_000_000
+
+
 @pytest.mark.cloud
 @pytest.mark.slow
 @pytest.mark.timeout(900)

@@ -1,4 +1,4 @@
-"""A history in a folder of its own, and a way to run scripts against it."""
+"""A history of its own on each kind of store, and a way to run scripts against it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from runfolio.plugins import Plugins
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> str:
-    return str(tmp_path / "store")
+def store(store_url: str) -> str:
+    """Where the store of this test is, on each kind in turn."""
+    return store_url
 
 
 @pytest.fixture

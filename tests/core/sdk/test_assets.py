@@ -19,6 +19,7 @@ from runfolio import layout
 from runfolio.plugins import Plugins
 from runfolio.store.manifests import encode_manifest
 
+REFUSED = "many words, all refused before a request is made"
 FILES = {"outputs/m.pkl": b"a model", "outputs/tree/a.txt": b"a", "outputs/tree/b/c.txt": b"bc", "logs/x.txt": b"x"}
 
 
@@ -158,6 +159,7 @@ def test_a_plugin_may_refuse(store: str) -> None:
         assert run.promote("outputs/m.pkl", name="iris").version == 1
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize("name", ["", "a/b", "a@b", "..", "con", "x.link", "a\\b", "a:b", "x" * 141, "a\n"])
 def test_names_that_cannot_be_those_of_files_are_refused(history: rf.History, name: str) -> None:
     with pytest.raises(rf.InvalidNameError):
@@ -252,6 +254,7 @@ def test_an_alias_stands_for_one_version_at_a_time(history: rf.History) -> None:
     assert len(objects(history, f"{layout.ASSETS}iris/aliases/")) == 3
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize("alias", ["7", "latest", "a@b", "a/b", ""])
 def test_words_that_mean_something_else_are_no_aliases(history: rf.History, alias: str) -> None:
     make(history).promote("outputs/m.pkl", name="iris")
@@ -304,10 +307,10 @@ def test_a_link_is_not_written_through_a_symbolic_link(history: rf.History, tmp_
     assert history.assets["iris"].version == 1
 
 
-def test_a_link_into_another_store_is_told(history: rf.History, tmp_path: Path) -> None:
+def test_a_link_into_another_store_is_told(history: rf.History, make_store_url: Callable[[], str]) -> None:
     """It asks for nothing but this very version with this very hash, in the store that is configured."""
     make(history).promote("outputs/m.pkl", name="iris")
-    with rf.open_history(tmp_path / "other", project="p", plugins=Plugins(disabled=["system_metrics"])) as other:
+    with rf.open_history(make_store_url(), project="p", plugins=Plugins(disabled=["system_metrics"])) as other:
         run = make(other, **{"outputs/m.pkl": b"another"})
         with pytest.raises(rf.AssetNotFoundError) as caught:
             other.assets.get("assets/iris.link")
@@ -317,6 +320,7 @@ def test_a_link_into_another_store_is_told(history: rf.History, tmp_path: Path) 
             other.assets.get("assets/iris.link")
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize(
     "text",
     [
@@ -370,6 +374,8 @@ def test_a_copy_is_fetched_once_and_verified_at_each_use(history: rf.History, mo
     assert path.read_bytes() == b"a model"
 
 
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
 def test_many_processes_want_one_asset(history: rf.History, store: str, own_surroundings: Path) -> None:
     data = bytes(range(256)) * 20_000
     make(history, **{"outputs/m": data}).promote("outputs/m", name="iris")
@@ -404,6 +410,8 @@ def test_a_record_that_contradicts_itself_is_refused(history: rf.History) -> Non
         history.assets.get("iris")
 
 
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
 def test_promotion_killed_anywhere_is_repaired_by_doing_it_again(
     script: Callable[..., Any], history: rf.History
 ) -> None:

@@ -111,6 +111,7 @@ def test_only_common_steps_count_and_the_last_of_several_values(history: rf.Hist
     ]
 
 
+@pytest.mark.clouds_on_request("many values: once they are written down, they are the same bytes on each store")
 @pytest.mark.parametrize(
     ("one", "other", "step"),
     [

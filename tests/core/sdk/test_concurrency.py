@@ -1,4 +1,4 @@
-"""Many processes on one local store, and processes killed at random moments."""
+"""Many processes on one store, and processes killed at random moments."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def processes(code: str, arguments: list[list[str]]) -> list[subprocess.Complete
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.local_only("1,600 runs; tests/backends/test_cloud_processes.py has as many processes on servers")
 def test_32_processes_start_and_end_50_runs_each(store: str) -> None:
     done = processes(MANY, [[store, "50", f"process{number}"] for number in range(32)])
     assert [one.stderr for one in done if one.returncode] == []
@@ -96,6 +97,8 @@ def test_32_processes_start_and_end_50_runs_each(store: str) -> None:
     assert {record.run_id: record.to_dict() for record in history.runs().records()} == before
 
 
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
 def test_8_processes_write_to_one_run(store: str, history: rf.History) -> None:
     with history.start_run() as run:
         done = processes(WRITER, [[store, run.id, f"rank{number}"] for number in range(8)])
@@ -129,6 +132,8 @@ def victim(store: str, path: Path) -> Generator[subprocess.Popen[Any]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
 def test_kill_9_at_random_moments_loses_nothing_that_log_returned_for(
     store: str, tmp_path: Path, history: rf.History
 ) -> None:

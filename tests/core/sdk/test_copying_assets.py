@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,8 +11,8 @@ from runfolio.plugins import Plugins
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[rf.History]:
-    with rf.open_history(tmp_path / "target", project="p", plugins=Plugins(disabled=["system_metrics"])) as opened:
+def target(make_store_url: Callable[[], str]) -> Iterator[rf.History]:
+    with rf.open_history(make_store_url(), project="p", plugins=Plugins(disabled=["system_metrics"])) as opened:
         yield opened
 
 

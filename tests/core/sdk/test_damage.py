@@ -5,17 +5,23 @@ Each gives a clear error or a defined result, and nothing stored is lost.
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import runfolio as rf
 from runfolio import layout
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
+
+SMALL_DISK = pytest.mark.local_only("it fills a small disk, or makes one read-only")
 
 
 @pytest.fixture
@@ -26,22 +32,33 @@ def run(history: rf.History) -> str:
     return begun.id
 
 
-def change(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+@pytest.fixture
+def objects(store: str, open_backend: Callable[[str], Backend]) -> Backend:
+    """What is in the store, without the SDK."""
+    return open_backend(store)
 
 
-def spoil(path: Path) -> None:
-    """Overwrite the middle of a file with zeros."""
-    data = path.read_bytes()
+def change(objects: Backend, **fields: object) -> None:
+    """Change what says that this is a store."""
+    objects.put(layout.STORE, json.dumps({**json.loads(objects.get(layout.STORE)), **fields}).encode())
+
+
+def spoil(objects: Backend, key: str) -> None:
+    """Overwrite the middle of an object with zeros."""
+    data = objects.get(key)
     middle = len(data) // 2
-    path.write_bytes(data[: middle - 8] + bytes(16) + data[middle + 8 :])
+    objects.put(key, data[: middle - 8] + bytes(16) + data[middle + 8 :])
+
+
+def keys(objects: Backend, prefix: str) -> list[str]:
+    return [info.key for info in objects.list(prefix)]
 
 
 @pytest.mark.parametrize("fields", [{"format": 2}, {"required_features": ["time-travel"]}], ids=["format", "feature"])
 def test_a_store_of_a_later_version_is_refused(
-    history: rf.History, store: str, run: str, fields: dict[str, object]
+    store: str, objects: Backend, run: str, fields: dict[str, object]
 ) -> None:
-    change(Path(store) / "runfolio.json", **fields)
+    change(objects, **fields)
     later = rf.open_history(store, project="p")
     with pytest.raises(rf.FormatError, match="upgrade"):
         later.run(run)
@@ -49,15 +66,15 @@ def test_a_store_of_a_later_version_is_refused(
         len(later.runs())
 
 
-def test_an_unknown_optional_feature_is_ignored(store: str, run: str) -> None:
-    change(Path(store) / "runfolio.json", optional_features=["glitter"])
+def test_an_unknown_optional_feature_is_ignored(store: str, objects: Backend, run: str) -> None:
+    change(objects, optional_features=["glitter"])
     assert rf.open_history(store, project="p").run(run).status == "Completed"
 
 
 def test_training_goes_on_beside_a_store_that_cannot_be_used(
-    store: str, run: str, caplog: pytest.LogCaptureFixture
+    store: str, objects: Backend, run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    change(Path(store) / "runfolio.json", format=2)
+    change(objects, format=2)
     history = rf.open_history(store, project="p")
     with history.start_run() as begun:
         begun.log("loss", 1.5)
@@ -65,7 +82,7 @@ def test_training_goes_on_beside_a_store_that_cannot_be_used(
         assert begun.record.status == "Running"
     assert begun.finish() is False
     assert "local journal" in caplog.text
-    change(Path(store) / "runfolio.json", format=1)
+    change(objects, format=1)
     again = rf.open_history(store, project="p")
     assert again.sync().completed == [begun.id]
     assert again.run(begun.id).metric("loss").values() == [1.5]
@@ -104,19 +121,20 @@ def test_a_wrong_store_leaves_nothing_to_send(monkeypatch: pytest.MonkeyPatch, t
     assert list((tmp_path / "spool").glob("*")) == []
 
 
-def test_one_damaged_checkpoint_is_done_without(history: rf.History, store: str, run: str) -> None:
+def test_one_damaged_checkpoint_is_done_without(history: rf.History, store: str, objects: Backend, run: str) -> None:
     history.repair()
     history.repair()
-    newest = min((Path(store) / "index").iterdir())
-    spoil(newest)
+    spoil(objects, min(keys(objects, layout.INDEX)))
     assert [one.id for one in rf.open_history(store, project="p").runs()] == [run]
 
 
-def test_a_damaged_index_is_an_error_until_it_is_repaired(history: rf.History, store: str, run: str) -> None:
+def test_a_damaged_index_is_an_error_until_it_is_repaired(
+    history: rf.History, store: str, objects: Backend, run: str
+) -> None:
     history.repair()
     history.repair()
-    for checkpoint in (Path(store) / "index").iterdir():
-        spoil(checkpoint)
+    for checkpoint in keys(objects, layout.INDEX):
+        spoil(objects, checkpoint)
     other = rf.open_history(store, project="p")
     with pytest.raises(rf.IndexDamagedError, match="repair"):
         len(other.runs())
@@ -126,41 +144,41 @@ def test_a_damaged_index_is_an_error_until_it_is_repaired(history: rf.History, s
     assert [one.id for one in other.runs()] == [run]
 
 
-def test_without_index_and_log_repair_brings_the_same_view(history: rf.History, store: str, run: str) -> None:
+def test_without_index_and_log_repair_brings_the_same_view(
+    history: rf.History, store: str, objects: Backend, run: str
+) -> None:
     history.run(run).tag(add=["kept"])
     before = history.runs().to_dicts()
-    for room in ("index", "log"):
-        for path in (Path(store) / room).glob("*"):
-            path.unlink()
+    objects.delete(keys(objects, layout.INDEX) + keys(objects, layout.LOG))
     again = rf.open_history(store, project="p")
     again.repair()
     assert again.runs().to_dicts() == before
 
 
-def test_damaged_rows_are_named_and_spare_the_others(history: rf.History, store: str, run: str) -> None:
+def test_damaged_rows_are_named_and_spare_the_others(history: rf.History, objects: Backend, run: str) -> None:
     with history.start_run() as other:
         other.log("loss", 1.5)
-    (rows,) = (Path(store) / layout.metrics(run)).iterdir()
-    spoil(rows)
+    (rows,) = keys(objects, layout.metrics(run))
+    spoil(objects, rows)
     with pytest.raises(rf.FormatError, match="parquet"):
         history.run(run).metrics()
     assert history.run(run).record.metrics["loss"].value == 0.5
     assert history.run(other.id).metric("loss").values() == [1.5]
 
 
-def test_a_damaged_list_of_files_is_named(history: rf.History, store: str, run: str) -> None:
-    (manifest,) = (Path(store) / layout.run_folder(run)).glob("manifest-*")
-    manifest.write_bytes(b"no parquet")
+def test_a_damaged_list_of_files_is_named(history: rf.History, objects: Backend, run: str) -> None:
+    (manifest,) = [key for key in keys(objects, layout.run_folder(run)) if "manifest-" in key]
+    objects.put(manifest, b"no parquet")
     with pytest.raises(rf.FormatError, match="manifest"):
         history.run(run).artifacts.list()
 
 
 def test_a_damaged_start_is_reported_by_repair_and_hides_only_its_run(
-    history: rf.History, store: str, run: str
+    history: rf.History, store: str, objects: Backend, run: str
 ) -> None:
     with history.start_run() as other:
         pass
-    (Path(store) / layout.start(run)).write_bytes(b"{")
+    objects.put(layout.start(run), b"{")
     report = history.repair()
     assert not report.ok
     with pytest.raises(rf.FormatError):
@@ -168,7 +186,9 @@ def test_a_damaged_start_is_reported_by_repair_and_hides_only_its_run(
     assert other.id in rf.open_history(store, project="p").runs().ids()
 
 
-def test_a_strangers_file_in_the_store_does_no_harm(history: rf.History, store: str, run: str) -> None:
+def test_a_strangers_file_in_the_store_does_no_harm(
+    history: rf.History, store: str, objects: Backend, run: str
+) -> None:
     for name in (
         "log/notes.txt",
         "beats/x.json",
@@ -176,27 +196,29 @@ def test_a_strangers_file_in_the_store_does_no_harm(history: rf.History, store: 
         "runs/p/x/y",
         f"{layout.run_folder(run)}metrics/own.parquet",
     ):
-        path = Path(store) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("hello")
+        objects.put(name, b"hello")
     assert rf.open_history(store, project="p").run(run).metric("loss").values() == [0.5]
     assert history.repair().ok in (True, False)
     assert [one.id for one in rf.open_history(store, project="p").runs()] == [run]
 
 
-def test_a_hostile_manifest_names_no_file_outside(history: rf.History, store: str, run: str, tmp_path: Path) -> None:
+def test_a_hostile_manifest_names_no_file_outside(
+    history: rf.History, objects: Backend, run: str, tmp_path: Path
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (manifest,) = (Path(store) / layout.run_folder(run)).glob("manifest-*")
-    table = pq.read_table(manifest)
+    (manifest,) = [key for key in keys(objects, layout.run_folder(run)) if "manifest-" in key]
+    table = pq.read_table(io.BytesIO(objects.get(manifest)))
     rows = table.to_pylist()
     evil = [
         {**rows[0], "path": path, "key": path}
         for path in ("../../x", "/etc/x", "outputs/../../x", "C:\\x", "outputs/CON")
     ]
     metadata = table.schema.metadata
-    pq.write_table(pa.Table.from_pylist([*rows, *evil], schema=table.schema.with_metadata(metadata)), manifest)
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([*rows, *evil], schema=table.schema.with_metadata(metadata)), out)
+    objects.put(manifest, out.getvalue())
     report = history.run(run).artifacts.download(tmp_path / "target")
     assert report.downloaded == ["outputs/a.txt"]
     assert [path.name for path in tmp_path.rglob("x")] == []
@@ -216,6 +238,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
+@SMALL_DISK
 def test_a_full_store_keeps_the_run_in_the_journal(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     history = rf.open_history(str(small_disk / "store"), project="p")
     with history.start_run() as run:
@@ -232,6 +255,7 @@ def test_a_full_store_keeps_the_run_in_the_journal(small_disk: Path, caplog: pyt
 
 
 @pytest.mark.root
+@SMALL_DISK
 def test_a_full_disk_under_the_journal_does_not_stop_training(small_disk: Path, store: str, script_path: Path) -> None:
     script_path.write_text(
         "import runfolio as rf\n"
@@ -266,6 +290,7 @@ def script_path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.root
+@SMALL_DISK
 def test_a_read_only_place_is_said_and_spooled(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     history = rf.open_history(str(small_disk / "store"), project="p")

@@ -15,6 +15,8 @@ import pytest
 
 import runfolio as rf
 
+pytestmark = pytest.mark.local_only("other programs open the files of the store by their paths")
+
 BUSY = """
 import sys
 import runfolio as rf

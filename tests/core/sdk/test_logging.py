@@ -32,6 +32,8 @@ VALUES: list[Any] = [
     7, 0, -1, 2**53, 2**53 + 1, -(2**63), 2**70, True, False, 0.5, -0.0, 1e308, 5e-324, math.nan, math.inf, -math.inf,
     "", "text", "0.5", "line\nbreak", "\x00", "naïve 🚀",
 ]  # fmt: skip
+SAME_BYTES = "many values: once they are written down, they are the same bytes on each store"
+REFUSED = "many words, all refused before a request is made"
 SCALARS = st.one_of(st.booleans(), st.integers(), st.floats(), st.text())
 
 
@@ -45,6 +47,7 @@ def same(one: object, other: object) -> bool:
     return type(one) is type(other) and one == other
 
 
+@pytest.mark.clouds_on_request(SAME_BYTES)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_printable_name_is_kept(history: rf.History, name: str) -> None:
     with history.start_run() as run:
@@ -53,6 +56,7 @@ def test_any_printable_name_is_kept(history: rf.History, name: str) -> None:
     assert history.last().record.metrics[name].value == 1.5
 
 
+@pytest.mark.clouds_on_request(SAME_BYTES)
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_the_kind_comes_back_as_it_went_in(history: rf.History, value: object) -> None:
     with history.start_run() as run:
@@ -63,6 +67,7 @@ def test_the_kind_comes_back_as_it_went_in(history: rf.History, value: object) -
     assert same(history.runs()[0].record.metrics["value"].value, value)
 
 
+@pytest.mark.clouds_on_request(SAME_BYTES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     logged=st.lists(
@@ -99,6 +104,7 @@ def test_numpy_and_its_like_are_taken(history: rf.History) -> None:
     assert type(metrics["bool"]) is bool
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize(
     ("value", "instead"),
     [
@@ -130,6 +136,7 @@ def test_other_numbers_are_floats(history: rf.History, value: object) -> None:
     assert history.last().metric("value").values() == [0.5]
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize("name", ["", "a\nb", "\x00", "x" * 1001, "\ud800", 7, None])
 def test_bad_names_raise_and_lose_nothing(history: rf.History, name: Any) -> None:
     with history.start_run() as run:
@@ -140,6 +147,7 @@ def test_bad_names_raise_and_lose_nothing(history: rf.History, name: Any) -> Non
     assert history.last().metric("good").values() == [1, 3]
 
 
+@pytest.mark.clouds_on_request(REFUSED)
 @pytest.mark.parametrize("step", [0.5, True, "3", 2**63])
 def test_bad_steps_raise(history: rf.History, step: Any) -> None:
     with history.start_run() as run, pytest.raises(rf.InvalidValueError):

@@ -17,6 +17,8 @@ import runfolio as rf
 from runfolio.config import resolve
 from runfolio.plugins import Plugins
 
+pytestmark = pytest.mark.local_only("the storage of the plugin that goes away and comes back is a local folder")
+
 WRITES_AND_ENDS = """
     import sys
     import runfolio as rf

@@ -13,6 +13,8 @@ import pytest
 
 import runfolio as rf
 
+OTHER_PROCESSES = pytest.mark.not_in_memory("other processes use the store")
+MANY_PROCESSES = pytest.mark.clouds_on_request("starts processes")
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 LOGGER = """
@@ -25,6 +27,7 @@ LOGGER = """
 """
 
 
+@OTHER_PROCESSES
 def test_a_plain_script_is_a_run(script: Script, history: rf.History) -> None:
     done = script(LOGGER, "--rate", "1")
     assert done.returncode == 0, done.stderr
@@ -38,6 +41,8 @@ def test_a_plain_script_is_a_run(script: Script, history: rf.History) -> None:
     assert done.stdout == ""
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 @pytest.mark.parametrize(
     ("ending", "code", "status", "reason"),
     [
@@ -63,8 +68,9 @@ def test_how_a_script_ends_is_recorded(
         assert "runfolio" not in run.ending.traceback.replace("runfolio as rf", "")
 
 
+@OTHER_PROCESSES
 def test_files_of_the_last_moment_are_stored_with_the_run(script: Script, history: rf.History) -> None:
-    """The interpreter starts no threads any more when the run of a plain script ends."""
+    """Neither threads nor pools of threads take work any more when the run of a plain script ends."""
     done = script("""
         import runfolio as rf
         run = rf.get_logger()
@@ -78,6 +84,8 @@ def test_files_of_the_last_moment_are_stored_with_the_run(script: Script, histor
     assert history.sync().lines() == ["nothing to send"]
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_an_exception_at_a_prompt_does_not_fail_the_run(store: str, history: rf.History) -> None:
     typed = "import runfolio\nrunfolio.get_logger().log('loss', 1)\n1 / 0\n"
     done = subprocess.run(
@@ -93,6 +101,8 @@ def test_an_exception_at_a_prompt_does_not_fail_the_run(store: str, history: rf.
     assert (history.last().status, history.last().record.script_name) == ("Completed", None)
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_handlers_of_the_script_are_chained(script: Script, history: rf.History) -> None:
     code = """
         import os, signal, sys
@@ -111,6 +121,7 @@ def test_handlers_of_the_script_are_chained(script: Script, history: rf.History)
     assert history.last().status == "Failed"
 
 
+@OTHER_PROCESSES
 def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: rf.History) -> None:
     done = script(f"{LOGGER}\n    logger.log_bytes('m.txt', b'x')\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     assert done.returncode == -signal.SIGKILL
@@ -123,6 +134,8 @@ def test_a_killed_script_is_completed_by_the_next_sync(script: Script, history: 
     assert run.artifacts["outputs/m.txt"].read_bytes() == b"x"
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_the_next_run_sends_what_a_killed_one_left(script: Script, history: rf.History) -> None:
     script(f"{LOGGER}\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     with history.start_run() as run:
@@ -133,6 +146,8 @@ def test_the_next_run_sends_what_a_killed_one_left(script: Script, history: rf.H
     assert len(killed.metric("loss").values()) == 100
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:
     done = script("""
         import atexit, logging, signal, sys
@@ -161,6 +176,7 @@ def test_an_explicit_history_leaves_the_process_alone(script: Script) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@OTHER_PROCESSES
 def test_a_forked_child_writes_as_its_own_writer(script: Script, history: rf.History) -> None:
     done = script("""
         import os
@@ -182,6 +198,8 @@ def test_a_forked_child_writes_as_its_own_writer(script: Script, history: rf.His
     assert len(set(run.metrics().column("writer").to_pylist())) == 2
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_pools_of_processes_log_to_the_run(script: Script, history: rf.History, method: str) -> None:
     done = script(
@@ -253,6 +271,8 @@ def test_additional_writers_may_come_after_the_end(history: rf.History) -> None:
     assert stored.record.metrics["late"].value == 2.0
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_a_disabled_run_records_nothing(script: Script, store: str) -> None:
     done = script(LOGGER, RUNFOLIO_MODE="disabled")
     assert done.returncode == 0, done.stderr
@@ -260,6 +280,8 @@ def test_a_disabled_run_records_nothing(script: Script, store: str) -> None:
         len(rf.open_history(store).runs())
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_an_offline_run_is_sent_by_sync(script: Script, history: rf.History) -> None:
     assert script(LOGGER, RUNFOLIO_MODE="offline").returncode == 0
     with pytest.raises(rf.StoreNotFoundError):
@@ -270,6 +292,8 @@ def test_an_offline_run_is_sent_by_sync(script: Script, history: rf.History) -> 
     assert len(run.metric("loss").values()) == 100
 
 
+@OTHER_PROCESSES
+@MANY_PROCESSES
 def test_the_tracked_run_of_the_environment_is_joined(script: Script, history: rf.History) -> None:
     run = history.start_run()
     done = script(LOGGER, **run.child_environment())

@@ -107,6 +107,7 @@ def _long_file(rows: int, names: int, run_id: str, writer: str) -> bytes:
     return encode(raw.Rows([raw.batch(columns)], words), Owner("p", run_id, writer), metadata)
 
 
+@pytest.mark.clouds_on_request("files of many megabytes")
 @pytest.mark.parametrize(
     ("rows", "names"),
     [

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.local_only("other programs open the files of the store by their paths")
+
 PAGE = Path(__file__).parents[3] / "docs" / "scale.md"
 
 # One thread, no web pages, nothing beyond this machine; the page then gets this session.

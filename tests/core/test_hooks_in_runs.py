@@ -101,8 +101,8 @@ def witness() -> Witness:
 
 
 @pytest.fixture
-def history(witness: Witness, request: pytest.FixtureRequest) -> Iterator[rf.History]:
-    with rf.open_history(f"memory://{request.node.name}", plugins=Plugins(extra=[witness])) as opened:
+def history(witness: Witness, store_url: str) -> Iterator[rf.History]:
+    with rf.open_history(store_url, plugins=Plugins(disabled=["system_metrics"], extra=[witness])) as opened:
         yield opened
 
 
@@ -144,8 +144,8 @@ def test_secrets_that_a_plugin_knows_are_hidden(history: rf.History) -> None:
     assert not any("swordfish" in word for word in history.run(run.id).arguments)
 
 
-def test_a_broken_observer_does_not_stop_a_run(caplog: pytest.LogCaptureFixture) -> None:
-    with rf.open_history("memory://saboteur", plugins=Plugins(extra=[Saboteur()])) as history:
+def test_a_broken_observer_does_not_stop_a_run(store_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with rf.open_history(store_url, plugins=Plugins(disabled=["system_metrics"], extra=[Saboteur()])) as history:
         with history.start_run(project="p") as run:
             run.log("loss", 0.5)
             assert run.flush(timeout=30)

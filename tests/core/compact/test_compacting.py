@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -22,11 +20,13 @@ from runfolio.plugins import Plugins
 from runfolio.testing import CountingBackend
 
 NO_MACHINE = Plugins(disabled=["system_metrics"])
+MANY_RUNS = pytest.mark.clouds_on_request("many runs or rows in one test")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> str:
-    return str(tmp_path / "store")
+def store(store_url: str) -> str:
+    """Where the store of this test is, on each kind in turn."""
+    return store_url
 
 
 @pytest.fixture
@@ -65,6 +65,7 @@ def counting(store: str) -> tuple[rf.History, CountingBackend]:
     return history, backend
 
 
+@MANY_RUNS
 def test_the_same_rows_are_read_with_fewer_requests(history: rf.History, store: str) -> None:
     for project in ("2024", "a #1 b", "p"):
         add(history, 10, project)
@@ -85,6 +86,7 @@ def test_the_same_rows_are_read_with_fewer_requests(history: rf.History, store: 
     assert rows(history) == before
 
 
+@MANY_RUNS
 def test_folders_of_many_runs_are_listed_together(
     history: rf.History, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +105,7 @@ def test_folders_of_many_runs_are_listed_together(
     assert requests.counts() == {"list": 4 + 1, "get": 3}
 
 
+@MANY_RUNS
 def test_one_run_of_many_writers_is_read_from_its_copy(history: rf.History, store: str) -> None:
     with history.start_run() as run:
         run.log("loss", 0.0)
@@ -131,6 +134,7 @@ def test_few_files_are_read_where_they_lie(history: rf.History, store: str) -> N
     assert requests.counts() == {"list": 3, "get": 3}
 
 
+@pytest.mark.local_only("other programs open the files of the store by their paths")
 def test_the_exact_glob_stays_exact(history: rf.History, store: str) -> None:
     ids = add(history, 3)
     query = f"select run_id, count(*) from read_parquet('{store}/runs/*/*/metrics/*.parquet') group by all"
@@ -143,6 +147,7 @@ def test_the_exact_glob_stays_exact(history: rf.History, store: str) -> None:
         assert sorted(connection.execute(copies).fetchall()) == before
 
 
+@MANY_RUNS
 def test_runs_that_go_on_and_late_writers_are_read_from_their_folders(history: rf.History) -> None:
     ids = add(history, 12)
     running = history.start_run()
@@ -163,28 +168,33 @@ def test_runs_that_go_on_and_late_writers_are_read_from_their_folders(history: r
     assert [run_id for part in parts_of(history) for run_id in part.runs if run_id == ids[0]] == [ids[0]]
 
 
-def test_deleted_runs_are_dropped_with_their_bytes(history: rf.History, store: str) -> None:
+@MANY_RUNS
+def test_deleted_runs_are_dropped_with_their_bytes(history: rf.History) -> None:
     ids = add(history, 12)
     history.compact()
     before = {one.part.key for one in parts_of(history)}
     history.run(ids[5]).delete()
     assert {row["run_id"] for row in rows(history)} == {*ids} - {ids[5]}
     assert history.compact().figures["copies dropped"] == 1
-    assert not any((Path(store) / key).exists() for key in before), "nobody waits for the next compaction"
-    (left,) = glob.glob(f"{store}/compact/*.parquet")  # noqa: PTH207 (the pattern as other programs would use it)
-    assert ids[5].encode() not in Path(left).read_bytes()
+    left = {one.part.key for one in parts_of(history)}
+    backend = history._connection.raw
+    there = {info.key for info in backend.list(layout.COMPACT) if info.key.endswith(".parquet")}
+    assert there == left, "nobody waits for the next compaction"
+    assert left.isdisjoint(before)
+    assert not any(ids[5].encode() in backend.get(key) for key in left)
 
 
-def test_nothing_to_do_writes_nothing(history: rf.History, store: str) -> None:
+def test_nothing_to_do_writes_nothing(history: rf.History) -> None:
     add(history, 2)
     history.compact()
-    before = sorted(Path(store, "compact").iterdir())
+    before = [*history._connection.raw.list(layout.COMPACT)]
     report = history.compact()
     assert report.figures["bytes written"] == 0
     assert report.figures["runs with a copy"] == 2
-    assert sorted(Path(store, "compact").iterdir()) == before
+    assert [*history._connection.raw.list(layout.COMPACT)] == before
 
 
+@MANY_RUNS
 def test_files_are_sorted_and_row_groups_tell_which_runs(history: rf.History, monkeypatch: pytest.MonkeyPatch) -> None:
     """By project, run and name; and readers fetch the row groups of the runs that they want, no others."""
     from runfolio.compact import part, reading
@@ -207,6 +217,7 @@ def test_files_are_sorted_and_row_groups_tell_which_runs(history: rf.History, mo
     assert reading.FEW > 1
 
 
+@MANY_RUNS
 def test_compacting_often_writes_each_row_a_few_times(history: rf.History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounded: a file is written again when it at least doubles, up to half of a full one; files stay few."""
     monkeypatch.setattr(history._connection, "_index", None)
@@ -226,6 +237,7 @@ def test_compacting_often_writes_each_row_a_few_times(history: rf.History, monke
     assert len(rows(history)) == 48 * 124
 
 
+@MANY_RUNS
 def test_runs_with_many_rows_stay_where_they_are(history: rf.History, monkeypatch: pytest.MonkeyPatch) -> None:
     add(history, 2)
     long = add(history, 1, points=5000)
@@ -234,22 +246,22 @@ def test_runs_with_many_rows_stay_where_they_are(history: rf.History, monkeypatc
     assert long[0] not in [run_id for part in parts_of(history) for run_id in part.runs]
 
 
+@MANY_RUNS
 @pytest.mark.parametrize("spoil", ["list", "part", "part gone", "newer list"])
 def test_damage_costs_time_and_no_row(history: rf.History, spoil: str, store: str) -> None:
     add(history, 12)
     before = rows(history)
     history.compact()
     (part,) = [one.part for one in parts_of(history)]
-    manifest = Path(store) / layout.compaction(1)
-    file = Path(store) / part.key
+    manifest, backend = layout.compaction(1), history._connection.raw
     if spoil == "list":
-        manifest.write_bytes(b"spoilt")
+        backend.put(manifest, b"spoilt")
     elif spoil == "newer list":
-        manifest.write_bytes(manifest.read_bytes().replace(b'"format":1', b'"format":2').replace(b": 1", b": 2"))
+        backend.put(manifest, backend.get(manifest).replace(b'"format":1', b'"format":2').replace(b": 1", b": 2"))
     elif spoil == "part":
-        file.write_bytes(b"x" * part.size)
+        backend.put(part.key, b"x" * part.size)
     else:
-        file.unlink()
+        backend.delete([part.key])
     with rf.open_history(store, project="p", plugins=NO_MACHINE) as other:
         assert rows(other) == before
         assert other.compact().figures["runs with a copy"] == 12
@@ -257,10 +269,10 @@ def test_damage_costs_time_and_no_row(history: rf.History, spoil: str, store: st
         assert newest_manifest(other._connection.raw).seq == 2
 
 
-def test_a_damaged_file_of_rows_is_told_and_its_run_left_out(history: rf.History, store: str) -> None:
+def test_a_damaged_file_of_rows_is_told_and_its_run_left_out(history: rf.History) -> None:
     ids = add(history, 3)
-    (file,) = Path(store, layout.metrics(ids[1])).iterdir()
-    file.write_bytes(b"spoilt")
+    (file,) = history._backend.list(layout.metrics(ids[1]))
+    history._backend.put(file.key, b"spoilt")
     report = history.compact()
     assert report.figures["runs with a copy"] == 2
     assert len(report.problems) == 1
@@ -287,6 +299,7 @@ def test_two_at_once_and_the_slower_one_gives_way(history: rf.History, monkeypat
     assert len(list(history._connection.raw.list(layout.COMPACT))) == 2
 
 
+@MANY_RUNS
 def test_one_that_was_very_slow_takes_its_list_back(history: rf.History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number was used and is free again, as older lists are removed: it must not believe that it won."""
     real = compacting._publish

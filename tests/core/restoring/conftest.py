@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Project:
-    """A project, and its store beside it."""
+    """A project, and its store elsewhere."""
 
     root: Path
-    store: Path
+    store: str
 
     def history(self) -> rf.History:
         """Open the history of the project, whatever the current folder is."""
         from runfolio.config import resolve
 
-        settings = resolve({"store": str(self.store), "project": "proj"}, start=self.root)
+        settings = resolve({"store": self.store, "project": "proj"}, start=self.root)
         return rf.open_history(settings=settings)
 
     def run(self) -> rf.Run:
@@ -57,14 +57,14 @@ class Project:
 
 
 @pytest.fixture
-def make_project() -> Callable[[Path], Project]:
-    """Make a project below a folder."""
+def make_project(make_store_url: Callable[[], str]) -> Callable[[Path], Project]:
+    """Make a project below a folder, with a store of its own."""
 
     def make(folder: Path) -> Project:
         root = folder / "proj"
         root.mkdir(parents=True)
         (root / "runfolio.toml").write_text('project = "proj"\n')
-        return Project(root, folder / "store")
+        return Project(root, make_store_url())
 
     return make
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from runfolio.testing.trees import Tree
 
+pytestmark = [
+    pytest.mark.not_in_memory("other processes use the store"),
+    pytest.mark.clouds_on_request("starts processes"),
+]
+
 CHILD: Final = """
 import os, signal, sys
 import runfolio as rf
@@ -53,7 +58,7 @@ NOW: Final[Tree] = {
 
 def killed(project: Project, run_id: str, left: int, what: str) -> bool:
     """Restore in a process that is killed before its n-th change. False when it came to its end."""
-    words = [sys.executable, "-c", CHILD, str(project.root.resolve()), str(project.store), run_id, str(left), what]
+    words = [sys.executable, "-c", CHILD, str(project.root.resolve()), project.store, run_id, str(left), what]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode == -signal.SIGKILL:
         return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from runfolio import layout
 from runfolio.errors import ConfigurationError, FormatError, NotFoundError, RunStateError
 from runfolio.restoring import plan_restore
 from runfolio.restoring.transaction import Transactions
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     from tests.core.restoring.conftest import Project
 
+    from runfolio.backend import Backend
 
+
+@pytest.mark.clouds_on_request("many examples in one test")
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(then=TREES, now=TREES)
 def test_a_restore_gives_exactly_the_snapshot_and_an_undo_what_was_there(
@@ -232,14 +236,15 @@ def test_only_the_newest_undos_are_kept(project: Project) -> None:
     assert (project.root / "train.py").read_text() == "7\n"
 
 
-def test_a_damaged_pack_changes_nothing(project: Project) -> None:
+def test_a_damaged_pack_changes_nothing(project: Project, open_backend: Callable[[str], Backend]) -> None:
     (project.root / "train.py").write_text("then\n")
     run = project.run()
     (project.root / "train.py").write_text("now\n")
-    pack = next((project.store / "objects").glob("*.pack"))
-    data = bytearray(pack.read_bytes())
+    objects = open_backend(project.store)
+    pack = next(info.key for info in objects.list(layout.OBJECTS) if info.key.endswith(".pack"))
+    data = bytearray(objects.get(pack))
     data[len(data) // 2] ^= 1
-    pack.write_bytes(data)
+    objects.put(pack, bytes(data))
     with pytest.raises(FormatError):
         run.restore()
     assert (project.root / "train.py").read_text() == "now\n"

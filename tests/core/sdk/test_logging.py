@@ -67,7 +67,7 @@ def test_the_kind_comes_back_as_it_went_in(history: rf.History, value: object) -
     assert same(history.runs()[0].record.metrics["value"].value, value)
 
 
-@pytest.mark.clouds_on_request(SAME_BYTES)
+@pytest.mark.clouds_on_request("many examples in one test")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     logged=st.lists(

@@ -18,9 +18,9 @@ from runfolio.testing import CountingBackend
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> Iterator[rf.History]:
+def history(store_url: str) -> Iterator[rf.History]:
     """Two runs of project ``p``, one of another, each with rows and files."""
-    with rf.open_history(tmp_path / "store", project="p", plugins=Plugins(disabled=["system_metrics"])) as opened:
+    with rf.open_history(store_url, project="p", plugins=Plugins(disabled=["system_metrics"])) as opened:
         for number, project in enumerate(["p", "p", "other"]):
             with opened.start_run(project, params={"lr": 0.5 + number}) as run:
                 for step in range(3):
@@ -82,8 +82,8 @@ def test_archived_runs_are_there_and_deleted_ones_are_not(history: rf.History) -
     assert history.sql("select distinct run_id from artifacts")["run_id"].to_pylist() == [first.id]
 
 
-def test_names_that_differ_in_case_are_two_columns(tmp_path: Path) -> None:
-    with rf.open_history(tmp_path / "s", project="p", plugins=Plugins(disabled=["system_metrics"])) as history:
+def test_names_that_differ_in_case_are_two_columns(store_url: str) -> None:
+    with rf.open_history(store_url, project="p", plugins=Plugins(disabled=["system_metrics"])) as history:
         with history.start_run() as run:
             run.log("Loss", 1.0)
             run.log("loss", 2.0)
@@ -107,6 +107,7 @@ def test_only_what_is_named_is_read(history: rf.History, monkeypatch: pytest.Mon
     assert not any("/manifest-" in one.key for one in counting.requests)
 
 
+UNREAD = "many words, all refused before a request is made"
 SECRET = "secret.parquet"
 REFUSED = [
     f"select * from '{SECRET}'",
@@ -158,6 +159,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.clouds_on_request(UNREAD)
 @pytest.mark.parametrize("statement", REFUSED)
 def test_nothing_else_can_be_reached(
     history: rf.History, statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +180,7 @@ ITSELF = ("duckdb_", "information_schema", "main.runs", "query_table")
 """What shows only the database itself, which holds nothing but our tables."""
 
 
+@pytest.mark.clouds_on_request(UNREAD)
 @pytest.mark.parametrize(
     "statement",
     [

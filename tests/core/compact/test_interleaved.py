@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.testing.spooling import MemorySpool
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _spaces = count()
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend, ObjectInfo
 
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
+
 class IndexFirst(Index):
     """Lists ``index/`` before ``log/``."""
 

@@ -32,6 +32,8 @@ from runfolio_backends.memory import MemoryBackend
 if TYPE_CHECKING:
     from runfolio.store.environment import Environment
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _names = count()
 Entry = tuple[str, dict[str, Any]]
 

@@ -34,6 +34,8 @@ from runfolio.store.spooled import MemoryNotes
 from runfolio.testing.scheduling import DOGGED, Schedule, World
 from runfolio_backends.memory import MemoryBackend
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _names = count()
 _FILES = {"outputs/m.pkl": b"a model", "outputs/tree/a": b"a", "outputs/tree/b/c": b"bc"}
 

@@ -1,9 +1,8 @@
-"""What the tests of the protocol share: a store in memory, journals in memory, and runs to put there."""
+"""What the tests of the protocol share: a store of each kind, journals in memory, and runs to put there."""
 
 from __future__ import annotations
 
 import random
-from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -13,24 +12,23 @@ from runfolio.store.pushing import Pusher
 from runfolio.store.retrying import Patience
 from runfolio.testing import CountingBackend
 from runfolio.testing.spooling import MemorySpool
-from runfolio_backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runfolio.backend import Backend
 
-_spaces = count()
+
+@pytest.fixture
+def backend(store_url: str, open_backend: Callable[[str], Backend]) -> Backend:
+    """An empty store, on each kind in turn."""
+    return open_backend(store_url)
 
 
 @pytest.fixture
-def memory() -> MemoryBackend:
-    """An empty store."""
-    return MemoryBackend(f"memory://protocol-{next(_spaces)}")
-
-
-@pytest.fixture
-def counted(memory: MemoryBackend) -> CountingBackend:
+def counted(backend: Backend) -> CountingBackend:
     """The same store, with its requests counted."""
-    return CountingBackend(memory)
+    return CountingBackend(backend)
 
 
 class MakeSpool(Protocol):

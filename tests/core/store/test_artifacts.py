@@ -54,13 +54,13 @@ def _rows(backend: Backend, pusher: Pusher) -> dict[str, dict[str, Any]]:
     return {row["path"]: row for row in decode_manifest(backend.get(key), key)}
 
 
-def test_stored_with_its_hash(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path) -> None:
+def test_stored_with_its_hash(backend: Backend, make_pusher: MakePusher, tmp_path: Path) -> None:
     sent: list[tuple[str, int]] = []
-    pusher = _writer(make_pusher, memory, progress=lambda path, size: sent.append((path, size)))
+    pusher = _writer(make_pusher, backend, progress=lambda path, size: sent.append((path, size)))
     for name, data in (("model.pkl", b"model" * 1000), ("empty", b"")):
         pusher.stage(StagedFile(path=f"outputs/{name}", source=_file(tmp_path, name, data), media_type="x/y", step=3))
     assert pusher.push_files() == []
-    row = _rows(memory, pusher)["outputs/model.pkl"]
+    row = _rows(backend, pusher)["outputs/model.pkl"]
     assert row["sha256"] == hashlib.sha256(b"model" * 1000).hexdigest()
     assert (row["key"], row["size"], row["status"], row["media_type"], row["step"]) == (
         "outputs/model.pkl",
@@ -69,22 +69,22 @@ def test_stored_with_its_hash(memory: MemoryBackend, make_pusher: MakePusher, tm
         "x/y",
         3,
     )
-    assert memory.get(layout.artifact(RUN, "outputs/model.pkl")) == b"model" * 1000
-    assert memory.get(layout.artifact(RUN, "outputs/empty")) == b""
+    assert backend.get(layout.artifact(RUN, "outputs/model.pkl")) == b"model" * 1000
+    assert backend.get(layout.artifact(RUN, "outputs/empty")) == b""
     assert sum(size for _, size in sent) == 5000
     end = pusher.end(Ending(status="Completed"))
     assert (end["files"], end["bytes"], end["attachments"]) == (2, 5000, ["outputs/empty", "outputs/model.pkl"])
 
 
-def test_nothing_staged_is_no_request(memory: MemoryBackend, make_pusher: MakePusher) -> None:
-    counted = CountingBackend(memory)
+def test_nothing_staged_is_no_request(backend: Backend, make_pusher: MakePusher) -> None:
+    counted = CountingBackend(backend)
     assert _writer(make_pusher, counted).push_files() == []
     assert len(counted) == 0
 
 
-def test_staged_again(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path) -> None:
+def test_staged_again(backend: Backend, make_pusher: MakePusher, tmp_path: Path) -> None:
     """The same path with new contents replaces what was stored; with the same contents nothing is sent."""
-    counted = CountingBackend(memory)
+    counted = CountingBackend(backend)
     pusher, source = _writer(make_pusher, counted), _file(tmp_path, "a", b"one")
     for data, uploads in ((b"one", 1), (b"one", 0), (b"two", 1)):
         source.write_bytes(data)
@@ -94,12 +94,12 @@ def test_staged_again(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: 
         assert [one.key for one in counted.requests if one.key.endswith("outputs/a")] == [
             layout.artifact(RUN, "outputs/a")
         ] * uploads
-        assert memory.get(layout.artifact(RUN, "outputs/a")) == data
-        assert _rows(memory, pusher)["outputs/a"]["sha256"] == hashlib.sha256(data).hexdigest()
+        assert backend.get(layout.artifact(RUN, "outputs/a")) == data
+        assert _rows(backend, pusher)["outputs/a"]["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-def test_what_cannot_be_stored_is_reported(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path) -> None:
-    pusher = _writer(make_pusher, memory, largest_file=10)
+def test_what_cannot_be_stored_is_reported(backend: Backend, make_pusher: MakePusher, tmp_path: Path) -> None:
+    pusher = _writer(make_pusher, backend, largest_file=10)
     pusher.stage(StagedFile(path="outputs/big", source=_file(tmp_path, "big", b"x" * 11)))
     pusher.stage(StagedFile(path="outputs/gone", source=tmp_path / "gone"))
     pusher.stage(StagedFile(path="outputs/folder", source=tmp_path))
@@ -108,7 +108,7 @@ def test_what_cannot_be_stored_is_reported(memory: MemoryBackend, make_pusher: M
     assert end["files"] == 1
     assert sorted(one["path"] for one in end["failed_uploads"]) == ["outputs/big", "outputs/folder", "outputs/gone"]
     assert all(one["reason"] for one in end["failed_uploads"])
-    statuses = {path: row["status"] for path, row in _rows(memory, pusher).items()}
+    statuses = {path: row["status"] for path, row in _rows(backend, pusher).items()}
     assert statuses == {
         "outputs/big": "too large",
         "outputs/fits": "stored",
@@ -118,10 +118,8 @@ def test_what_cannot_be_stored_is_reported(memory: MemoryBackend, make_pusher: M
 
 
 @pytest.mark.parametrize("path", ["model.pkl", "../x", "outputs/../x", "/outputs/x", "outputs/a:b", "outputs"])
-def test_bad_paths_are_refused_at_once(
-    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path, path: str
-) -> None:
-    pusher = _writer(make_pusher, memory)
+def test_bad_paths_are_refused_at_once(backend: Backend, make_pusher: MakePusher, tmp_path: Path, path: str) -> None:
+    pusher = _writer(make_pusher, backend)
     with pytest.raises(InvalidKeyError):
         pusher.stage(StagedFile(path=path, source=tmp_path))
     assert pusher.ledger.pending_files == []
@@ -143,24 +141,24 @@ class _Growing(WrappedBackend):
                 out.write(b"more")
 
 
-def test_a_file_that_changed_once(memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path) -> None:
+def test_a_file_that_changed_once(backend: Backend, make_pusher: MakePusher, tmp_path: Path) -> None:
     """It changed while it was sent: a copy is sent instead, so bytes and hash belong together."""
-    growing = _Growing(memory, 1)
+    growing = _Growing(backend, 1)
     growing.source = _file(tmp_path, "log", b"begin")
     pusher = _writer(make_pusher, growing)
     pusher.stage(StagedFile(path="logs/driver_log.txt", source=growing.source))
     pusher.push_files()
-    row = _rows(memory, pusher)["logs/driver_log.txt"]
-    data = memory.get(layout.artifact(RUN, "logs/driver_log.txt"))
+    row = _rows(backend, pusher)["logs/driver_log.txt"]
+    data = backend.get(layout.artifact(RUN, "logs/driver_log.txt"))
     assert data == b"beginmore"
     assert (row["size"], row["sha256"], row["status"]) == (9, hashlib.sha256(data).hexdigest(), "stored")
 
 
 def test_a_file_that_never_stops(
-    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, make_pusher: MakePusher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Still written while it is copied: what was read is stored, its hash fits, and the manifest says so."""
-    growing = _Growing(memory, 99)
+    growing = _Growing(backend, 99)
     growing.source = source = _file(tmp_path, "log", b"begin")
     real = artifacts._same
 
@@ -173,36 +171,34 @@ def test_a_file_that_never_stops(
     pusher = _writer(make_pusher, growing)
     pusher.stage(StagedFile(path="logs/log", source=source))
     pusher.push_files()
-    row = _rows(memory, pusher)["logs/log"]
-    data = memory.get(layout.artifact(RUN, "logs/log"))
+    row = _rows(backend, pusher)["logs/log"]
+    data = backend.get(layout.artifact(RUN, "logs/log"))
     assert row["status"] == "changed while read"
     assert (row["size"], row["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
     assert pusher.end(Ending(status="Completed"))["files"] == 1
 
 
 def test_trouble_of_the_storage_waits_for_the_next_time(
-    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path
+    backend: Backend, make_pusher: MakePusher, tmp_path: Path
 ) -> None:
-    faulty = FaultyBackend(memory).fail("put", key="outputs/a", times=2)
+    faulty = FaultyBackend(backend).fail("put", key="outputs/a", times=2)
     pusher = _writer(make_pusher, faulty, patience=Patience(attempts=1))
     pusher.stage(StagedFile(path="outputs/a", source=_file(tmp_path, "a", b"x")))
     with pytest.raises(TransientStorageError):
         pusher.push_files()
     with pytest.raises(TransientStorageError):
         pusher.end(Ending(status="Completed"))
-    assert not _has_end(memory)
+    assert not _has_end(backend)
     assert make_pusher(faulty, pusher.spooled).replay().outcome == "stored"
-    assert memory.get(layout.artifact(RUN, "outputs/a")) == b"x"
+    assert backend.get(layout.artifact(RUN, "outputs/a")) == b"x"
 
 
 def _has_end(backend: Backend) -> bool:
     return any("/end-" in info.key for info in backend.list(layout.RUNS))
 
 
-def test_one_refused_file_does_not_hold_up_the_end(
-    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path
-) -> None:
-    faulty = FaultyBackend(memory).fail("put", key="outputs/odd", times=99, error=StorageError("no such name here"))
+def test_one_refused_file_does_not_hold_up_the_end(backend: Backend, make_pusher: MakePusher, tmp_path: Path) -> None:
+    faulty = FaultyBackend(backend).fail("put", key="outputs/odd", times=99, error=StorageError("no such name here"))
     pusher = _writer(make_pusher, faulty)
     for name in ("odd", "even"):
         pusher.stage(StagedFile(path=f"outputs/{name}", source=_file(tmp_path, name, b"x")))
@@ -212,25 +208,25 @@ def test_one_refused_file_does_not_hold_up_the_end(
 
 
 def test_two_writers_one_path(
-    memory: MemoryBackend, make_pusher: MakePusher, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    backend: Backend, make_pusher: MakePusher, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Other contents are kept aside with a warning; the same contents are shared."""
-    first, second, third = (_writer(make_pusher, memory, number) for number in range(3))
+    first, second, third = (_writer(make_pusher, backend, number) for number in range(3))
     for pusher, data in ((first, b"one"), (second, b"two"), (third, b"one")):
         source = _file(tmp_path, pusher.writer, data)
         pusher.stage(StagedFile(path="outputs/deep/m.pkl", source=source))
         pusher.push_files()
-    keys = [_rows(memory, pusher)["outputs/deep/m.pkl"]["key"] for pusher in (first, second, third)]
+    keys = [_rows(backend, pusher)["outputs/deep/m.pkl"]["key"] for pusher in (first, second, third)]
     aside = f"outputs/.by-{second.writer}/deep/m.pkl"
     assert keys == ["outputs/deep/m.pkl", aside, "outputs/deep/m.pkl"]
-    assert memory.get(layout.artifact(RUN, keys[0])) == b"one"
-    assert memory.get(layout.artifact(RUN, aside)) == b"two"
+    assert backend.get(layout.artifact(RUN, keys[0])) == b"one"
+    assert backend.get(layout.artifact(RUN, aside)) == b"two"
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     # The first one's path is shared now: its new contents must not change what the third relies on.
     first.stage(StagedFile(path="outputs/deep/m.pkl", source=_file(tmp_path, "new", b"three")))
     first.push_files()
-    assert memory.get(layout.artifact(RUN, "outputs/deep/m.pkl")) == b"one"
-    assert memory.get(layout.artifact(RUN, _rows(memory, first)["outputs/deep/m.pkl"]["key"])) == b"three"
+    assert backend.get(layout.artifact(RUN, "outputs/deep/m.pkl")) == b"one"
+    assert backend.get(layout.artifact(RUN, _rows(backend, first)["outputs/deep/m.pkl"]["key"])) == b"three"
 
 
 def _contest(seed: int, folder: Path) -> list[str]:
@@ -265,11 +261,13 @@ def _contest(seed: int, folder: Path) -> list[str]:
     return wrong
 
 
+@pytest.mark.memory_only("a scheduler decides which request comes next")
 def test_no_writer_loses_its_bytes_to_another(tmp_path: Path) -> None:
     for seed in range(120):
         assert _contest(seed, tmp_path) == []
 
 
+@pytest.mark.memory_only("a scheduler decides which request comes next")
 def test_publishing_first_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the claims in the manifest, two that upload at one time overwrite one another: the contest notices."""
     real = artifacts._put_manifest
@@ -281,7 +279,7 @@ def test_publishing_first_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert any(_contest(seed, tmp_path) for seed in range(40))
 
 
-def test_a_manifest_of_a_later_version(memory: MemoryBackend) -> None:
+def test_a_manifest_of_a_later_version(backend: Backend) -> None:
     import io
 
     import pyarrow as pa

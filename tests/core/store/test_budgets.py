@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runfolio.store.pushing import Pusher
     from runfolio.store.segments import RowFile
     from runfolio.testing.scheduling import World
-    from runfolio_backends.memory import MemoryBackend
 
 
 class Clock(Protocol):
@@ -144,6 +143,7 @@ def test_opening_takes_one_and_making_five(counted: CountingBackend) -> None:
     assert opened.store_id == made.store_id
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 @pytest.mark.slow
 def test_a_day_at_a_point_a_second(
     counted: CountingBackend,
@@ -176,11 +176,12 @@ def test_a_day_at_a_point_a_second(
     assert pusher.ledger.rows_stored > 86_400 - 1000
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 @pytest.mark.parametrize(
     "shape", [[1] * 400, [(i % 7) + 1 for i in range(400)], list(range(400, 0, -1)), [1, 1000] * 200]
 )
 def test_live_segments_stay_few(
-    memory: MemoryBackend,
+    backend: Backend,
     make_spool: Callable[..., MemorySpool],
     start_fields: Callable[..., dict[str, Any]],
     make_pusher: Callable[..., Pusher],
@@ -191,14 +192,14 @@ def test_live_segments_stay_few(
 
     spool = make_spool()
     spool.encode = lambda first, after, metadata: _tiny(metadata)  # type: ignore[method-assign]
-    counted = CountingBackend(memory)
+    counted = CountingBackend(backend)
     pusher = make_pusher(counted, spool)
     pusher.intend_start(start_fields(spool))
     pusher.start()
     for rows in shape:
         spool.rows.extend([SpooledRow("x", 0, 0.0)] * rows)
         pusher.flush()
-        files = cover(row_files(memory.list(layout.live(spool.run_id))))
+        files = cover(row_files(backend.list(layout.live(spool.run_id))))
         assert len(files) <= 3 * 10
         assert sum(one.part.after - one.part.first for one in files) == len(spool.rows)
     sent = sum(part.after - part.first for part in pusher.ledger.segments)
@@ -216,14 +217,15 @@ def _tiny(metadata: Mapping[str, str]) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.memory_only("a scheduler decides which request comes next")
 def test_sixty_four_starts_at_once(
-    memory: MemoryBackend, make_spool: Callable[..., MemorySpool], start_fields: Callable[..., dict[str, Any]]
+    backend: Backend, make_spool: Callable[..., MemorySpool], start_fields: Callable[..., dict[str, Any]]
 ) -> None:
     """About ten requests each on average, though all of them want the next number at one instant."""
     from runfolio.store.pushing import Pusher
     from runfolio.testing.scheduling import DOGGED, Schedule
 
-    schedule = Schedule(memory, seed=3)
+    schedule = Schedule(backend, seed=3)
     for number in range(64):
         spool = make_spool(number)
 
@@ -238,5 +240,5 @@ def test_sixty_four_starts_at_once(
     assert len(set(numbers)) == 64
     assert sum(actor.requests for actor in schedule.actors) / 64 <= 14
     assert max(numbers) <= 300
-    starts = [decode(memory.get(one.key), one.key) for one in memory.list("runs/") if one.key.endswith("start.json")]
+    starts = [decode(backend.get(one.key), one.key) for one in backend.list("runs/") if one.key.endswith("start.json")]
     assert sorted(one["number"] for one in starts) == sorted(numbers)

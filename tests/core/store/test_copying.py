@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from runfolio.backend import ObjectInfo
     from runfolio.store.copying import RunCopy
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _spaces = count()
 PROJECT = "iris"
 UID = "0123456789abcdef0123456789abcde"

@@ -22,12 +22,12 @@ from runfolio.store.run_folder import open_run
 from runfolio.store.segments import read_rows
 from runfolio.store.spooled import MemoryNotes
 from runfolio.testing import CountingBackend
-from runfolio_backends.memory import MemoryBackend
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
+    from runfolio.backend import Backend
     from runfolio.store.environment import Environment
     from runfolio.store.pushing import Pusher
     from runfolio.testing.spooling import MemorySpool
@@ -97,7 +97,11 @@ def test_what_a_run_costs(
 
 @pytest.mark.source
 def test_what_reading_costs(
-    counted: CountingBackend, begun: tuple[MemorySpool, Pusher], environment: Environment
+    counted: CountingBackend,
+    begun: tuple[MemorySpool, Pusher],
+    environment: Environment,
+    make_store_url: Callable[[], str],
+    open_backend: Callable[[str], Backend],
 ) -> None:
     spool, pusher = begun
     pusher.start()
@@ -116,13 +120,14 @@ def test_what_reading_costs(
         counted, spool.run_id, lambda backend, file: backend.get(file.key), expected=folder.rows, writers=folder.ends
     )
     check("read the values of a run", counted)
-    target = CountingBackend(MemoryBackend("memory://copied-for-the-costs"))
+    target = CountingBackend(open_backend(make_store_url()))
     desk = Desk(target, Ledger(MemoryNotes()), environment)
     copy_run(counted, desk, spool.run_id, snapshots=Snapshots())
     check("copy a run without files: in the source", counted)
     check("copy a run without files: in the target", target)
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 @pytest.mark.slow
 @pytest.mark.source
 def test_what_a_day_costs(counted: CountingBackend, begun: tuple[MemorySpool, Pusher], clock: Clock) -> None:

@@ -22,6 +22,7 @@ from runfolio.testing import FaultyBackend
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runfolio.backend import Backend
     from runfolio.store.environment import Environment
     from runfolio_backends.memory import MemoryBackend
 
@@ -29,77 +30,77 @@ MINE = {"format": 1, "wid": "mine", "value": 1}
 THEIRS = {"format": 1, "wid": "theirs", "value": 2}
 
 
-def test_fresh(memory: MemoryBackend, environment: Environment) -> None:
-    done = create_document(memory, "k", MINE, environment)
+def test_fresh(backend: Backend, environment: Environment) -> None:
+    done = create_document(backend, "k", MINE, environment)
     assert (done.ours, done.fresh, done.document) == (True, True, MINE)
 
 
-def test_anothers(memory: MemoryBackend, environment: Environment) -> None:
-    memory.put("k", encode(THEIRS))
-    done = create_document(memory, "k", MINE, environment)
+def test_anothers(backend: Backend, environment: Environment) -> None:
+    backend.put("k", encode(THEIRS))
+    done = create_document(backend, "k", MINE, environment)
     assert (done.ours, done.document) == (False, THEIRS)
-    assert memory.get("k") == encode(THEIRS)
+    assert backend.get("k") == encode(THEIRS)
 
 
-def test_what_is_stored_counts(memory: MemoryBackend, environment: Environment) -> None:
+def test_what_is_stored_counts(backend: Backend, environment: Environment) -> None:
     """An earlier attempt stored other contents under the same write id: they are adopted."""
     earlier = {**MINE, "value": 0, "unknown": [1]}
-    memory.put("k", encode(earlier))
-    done = create_document(memory, "k", MINE, environment)
+    backend.put("k", encode(earlier))
+    done = create_document(backend, "k", MINE, environment)
     assert (done.ours, done.fresh, done.document) == (True, False, earlier)
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_lost_answers(memory: MemoryBackend, environment: Environment, times: int) -> None:
-    faulty = FaultyBackend(memory).lose("create", times=times).fail("get", times=times)
+def test_lost_answers(backend: Backend, environment: Environment, times: int) -> None:
+    faulty = FaultyBackend(backend).lose("create", times=times).fail("get", times=times)
     assert create_document(faulty, "k", MINE, environment).ours
 
 
-def test_failed_without_effect(memory: MemoryBackend, environment: Environment) -> None:
-    faulty = FaultyBackend(memory).fail("create", times=3)
+def test_failed_without_effect(backend: Backend, environment: Environment) -> None:
+    faulty = FaultyBackend(backend).fail("create", times=3)
     done = create_document(faulty, "k", MINE, environment)
     assert (done.ours, done.fresh) == (True, True)
 
 
-def test_doubt_about_anothers(memory: MemoryBackend, environment: Environment) -> None:
+def test_doubt_about_anothers(backend: Backend, environment: Environment) -> None:
     """The answer is lost, and somebody else's object is there: a failure of ours, not a success."""
-    memory.put("k", encode(THEIRS))
-    faulty = FaultyBackend(memory).fail("create")
+    backend.put("k", encode(THEIRS))
+    faulty = FaultyBackend(backend).fail("create")
     assert not create_document(faulty, "k", MINE, environment).ours
 
 
 @pytest.mark.parametrize("stored", [b"", b"{}", b"not json", b'{"format":1}', b'{"format":99,"wid":"mine"}', b"[1]"])
-def test_unreadable_is_an_error(memory: MemoryBackend, environment: Environment, stored: bytes) -> None:
-    memory.put("k", stored)
+def test_unreadable_is_an_error(backend: Backend, environment: Environment, stored: bytes) -> None:
+    backend.put("k", stored)
     with pytest.raises(FormatError):
-        create_document(memory, "k", MINE, environment)
-    assert memory.get("k") == stored
+        create_document(backend, "k", MINE, environment)
+    assert backend.get("k") == stored
 
 
-def test_torn_by_the_storage(memory: MemoryBackend, environment: Environment) -> None:
+def test_torn_by_the_storage(backend: Backend, environment: Environment) -> None:
     """Storage that breaks its promise and stores half of it: never a success."""
     with pytest.raises(FormatError):
-        create_document(FaultyBackend(memory).tear("create"), "k", MINE, environment)
+        create_document(FaultyBackend(backend).tear("create"), "k", MINE, environment)
 
 
 @pytest.mark.parametrize("error", [PermissionDeniedError("no"), ReadOnlyError("no")])
-def test_refused_at_once(memory: MemoryBackend, environment: Environment, error: Exception) -> None:
-    faulty = FaultyBackend(memory).fail("create", error=error, times=9)  # type: ignore[arg-type]  # both are ours
+def test_refused_at_once(backend: Backend, environment: Environment, error: Exception) -> None:
+    faulty = FaultyBackend(backend).fail("create", error=error, times=9)  # type: ignore[arg-type]  # both are ours
     with pytest.raises(type(error)):
         create_document(faulty, "k", MINE, environment)
     assert faulty.struck == 1
 
 
-def test_a_full_disk_is_not_retried(memory: MemoryBackend, environment: Environment) -> None:
-    faulty = FaultyBackend(memory).fail("create", error=StorageError("full"), times=9)
+def test_a_full_disk_is_not_retried(backend: Backend, environment: Environment) -> None:
+    faulty = FaultyBackend(backend).fail("create", error=StorageError("full"), times=9)
     with pytest.raises(StorageError, match="full"):
         create_document(faulty, "k", MINE, environment)
     assert faulty.struck == 1
 
 
-def test_patience_ends(memory: MemoryBackend, environment: Environment, clock: Callable[[], float]) -> None:
+def test_patience_ends(backend: Backend, environment: Environment, clock: Callable[[], float]) -> None:
     began = clock()
-    faulty = FaultyBackend(memory).fail("create", times=99)
+    faulty = FaultyBackend(backend).fail("create", times=99)
     with pytest.raises(TransientStorageError):
         create_document(faulty, "k", MINE, environment, Patience(attempts=4, first=1.0))
     assert faulty.struck == 4
@@ -124,11 +125,11 @@ class _Vanishing(WrappedBackend):
         self.inner.create(key, data)
 
 
-def test_gone_is_created_again(memory: MemoryBackend, environment: Environment) -> None:
-    assert create_document(_Vanishing(memory, 3), "k", MINE, environment).fresh
-    memory.delete(["k"])
+def test_gone_is_created_again(backend: Backend, environment: Environment) -> None:
+    assert create_document(_Vanishing(backend, 3), "k", MINE, environment).fresh
+    backend.delete(["k"])
     with pytest.raises(TransientStorageError):
-        create_document(_Vanishing(memory, 10**6), "k", MINE, environment, ONCE)
+        create_document(_Vanishing(backend, 10**6), "k", MINE, environment, ONCE)
 
 
 def _parquet(wid: str, columns: int = 1) -> bytes:
@@ -144,21 +145,21 @@ def _parquet(wid: str, columns: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("columns", [1, 2000], ids=["small", "footer beyond 64 KiB"])
-def test_parquet(memory: MemoryBackend, environment: Environment, columns: int) -> None:
+def test_parquet(backend: Backend, environment: Environment, columns: int) -> None:
     data = _parquet("mine", columns)
-    assert create_parquet(FaultyBackend(memory).lose("create"), "k", data, "mine", environment).ours
-    assert parquet_wid(memory, "k") == "mine"
-    memory.put("k", _parquet("theirs", columns))
-    assert not create_parquet(memory, "k", data, "mine", environment).ours
-    memory.put("k", data[: len(data) // 2])
+    assert create_parquet(FaultyBackend(backend).lose("create"), "k", data, "mine", environment).ours
+    assert parquet_wid(backend, "k") == "mine"
+    backend.put("k", _parquet("theirs", columns))
+    assert not create_parquet(backend, "k", data, "mine", environment).ours
+    backend.put("k", data[: len(data) // 2])
     with pytest.raises(FormatError):
-        create_parquet(memory, "k", data, "mine", environment)
+        create_parquet(backend, "k", data, "mine", environment)
 
 
-def test_reads_are_sent_again(memory: MemoryBackend, environment: Environment) -> None:
+def test_reads_are_sent_again(backend: Backend, environment: Environment) -> None:
     for at in range(9):
-        memory.put(f"a/{at}", bytes([at]))
-    faulty = FaultyBackend(memory).fail("get").lose("put").fail("stat").lose("delete").tear("list", times=2)
+        backend.put(f"a/{at}", bytes([at]))
+    faulty = FaultyBackend(backend).fail("get").lose("put").fail("stat").lose("delete").tear("list", times=2)
     backend = RetryingBackend(faulty, environment=environment)
     assert backend.get("a/1") == b"\x01"
     backend.put("a/1", b"x")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from runfolio.backend import Backend
     from runfolio.store.environment import Environment
-    from runfolio_backends.memory import MemoryBackend
 
 RUN = "iris_1700000000000-00000"
 
@@ -43,80 +42,78 @@ def _values(backend: Backend) -> dict[str, object]:
     return {one["field"]: one["value"] for one in open_run(backend, RUN).edits}
 
 
-def test_the_later_one_wins_whatever_the_clocks_say(
-    memory: MemoryBackend, change: Callable[..., Any], clock: Any
-) -> None:
+def test_the_later_one_wins_whatever_the_clocks_say(backend: Backend, change: Callable[..., Any], clock: Any) -> None:
     for value, shift in (("first", 0), ("second", -3600), ("third", -86_400 * 400), ("fourth", 5)):
         clock.now += shift
-        change(memory, "name", value)
-        assert _values(memory) == {"name": value}
-    stamps = [layout.stamp_of(key) for key in open_run(memory, RUN).listing.edits]
+        change(backend, "name", value)
+        assert _values(backend) == {"name": value}
+    stamps = [layout.stamp_of(key) for key in open_run(backend, RUN).listing.edits]
     assert stamps == sorted(set(stamps))
 
 
-def test_made_offline_keeps_its_own_clock(memory: MemoryBackend, change: Callable[..., Any], clock: Any) -> None:
-    change(memory, "note", "online, an hour later")
+def test_made_offline_keeps_its_own_clock(backend: Backend, change: Callable[..., Any], clock: Any) -> None:
+    change(backend, "note", "online, an hour later")
     clock.now -= 3600
-    change(memory, "note", "offline", offline=True)
-    assert _values(memory) == {"note": "online, an hour later"}
-    assert len(open_run(memory, RUN).edits) == 2  # it stays in the folder
+    change(backend, "note", "offline", offline=True)
+    assert _values(backend) == {"note": "online, an hour later"}
+    assert len(open_run(backend, RUN).edits) == 2  # it stays in the folder
 
 
-def test_both_places_have_the_same(memory: MemoryBackend, change: Callable[..., Any]) -> None:
-    stored = change(memory, "tag:sota", value=True, who="ada")
-    (entry,) = [decode(memory.get(info.key), info.key) for info in memory.list(layout.LOG)]
-    assert entry["body"] == stored == open_run(memory, RUN).edits[0]
+def test_both_places_have_the_same(backend: Backend, change: Callable[..., Any]) -> None:
+    stored = change(backend, "tag:sota", value=True, who="ada")
+    (entry,) = [decode(backend.get(info.key), info.key) for info in backend.list(layout.LOG)]
+    assert entry["body"] == stored == open_run(backend, RUN).edits[0]
     assert (stored["kind"], stored["field"], stored["value"], stored["who"]) == ("edit", "tag:sota", True, "ada")
 
 
 @pytest.mark.parametrize("field", ["status", "", None, "tags", "number"])
-def test_unknown_fields(memory: MemoryBackend, change: Callable[..., Any], field: str | None) -> None:
+def test_unknown_fields(backend: Backend, change: Callable[..., Any], field: str | None) -> None:
     with pytest.raises(InvalidNameError):
-        change(memory, field, "x")
-    assert [*memory.list()] == []
+        change(backend, field, "x")
+    assert [*backend.list()] == []
 
 
 @pytest.mark.parametrize("field", ["name", "note", "description", "archived", "tag:a b", "x-anything"])
-def test_known_fields(memory: MemoryBackend, change: Callable[..., Any], field: str) -> None:
-    change(memory, field, "x")
-    assert _values(memory) == {field: "x"}
+def test_known_fields(backend: Backend, change: Callable[..., Any], field: str) -> None:
+    change(backend, field, "x")
+    assert _values(backend) == {field: "x"}
 
 
 @pytest.mark.parametrize("operation", ["list", "create", "put"])
 @pytest.mark.parametrize("lost", [True, False], ids=["answer lost", "failed"])
 def test_what_fails_is_finished_by_a_replay(
-    memory: MemoryBackend, environment: Environment, operation: Any, lost: bool
+    backend: Backend, environment: Environment, operation: Any, lost: bool
 ) -> None:
     """Whatever step fails, the journal finishes the same edit, once."""
-    faulty, notes = FaultyBackend(memory), MemoryNotes()
+    faulty, notes = FaultyBackend(backend), MemoryNotes()
     desk = Desk(faulty, Ledger(notes), environment)
     token = intend_edit(desk, run_id=RUN, project="iris", field="name", value="x")
     (faulty.lose if lost else faulty.fail)(operation, error=StorageError("broken"))
     try:
         edit(desk, token)
     except StorageError:
-        again = Desk(memory, Ledger(notes), environment)
+        again = Desk(backend, Ledger(notes), environment)
         assert again.ledger.pending_edits == [token]
         edit(again, token)
-    assert len(open_run(memory, RUN).edits) == 1
-    assert len([*memory.list(layout.LOG)]) == 1
+    assert len(open_run(backend, RUN).edits) == 1
+    assert len([*backend.list(layout.LOG)]) == 1
     assert Ledger(notes).pending_edits == []
     with pytest.raises(RunStateError):
-        edit(Desk(memory, Ledger(notes), environment), token)
+        edit(Desk(backend, Ledger(notes), environment), token)
 
 
-def test_a_copy_of_the_journal_finds_its_own_edit(memory: MemoryBackend, environment: Environment) -> None:
+def test_a_copy_of_the_journal_finds_its_own_edit(backend: Backend, environment: Environment) -> None:
     """A journal restored from before the stamp was chosen does not make a second, newer edit of an old one."""
     notes = MemoryNotes()
-    desk = Desk(memory, Ledger(notes), environment)
+    desk = Desk(backend, Ledger(notes), environment)
     token = intend_edit(desk, run_id=RUN, project="iris", field="name", value="old")
     restored = MemoryNotes(list(notes.noted))
     edit(desk, token)
     later = intend_edit(desk, run_id=RUN, project="iris", field="name", value="new")
     edit(desk, later)
-    edit(Desk(memory, Ledger(restored), environment), token)
-    assert _values(memory) == {"name": "new"}
-    assert len(open_run(memory, RUN).edits) == 2
+    edit(Desk(backend, Ledger(restored), environment), token)
+    assert _values(backend) == {"name": "new"}
+    assert len(open_run(backend, RUN).edits) == 2
 
 
 def _fill(backend: Backend) -> None:
@@ -136,18 +133,18 @@ def _fill(backend: Backend) -> None:
     backend.put(f"{folder[:-1]}0/start.json", b"{}")  # the folder of another run, whose id begins like this one's
 
 
-def test_a_delete_keeps_the_claim(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+def test_a_delete_keeps_the_claim(backend: Backend, change: Callable[..., Any]) -> None:
     """Everything goes but the start and the edits; other runs keep theirs."""
-    _fill(memory)
-    change(memory, "name", "x")
-    change(memory, None, kind="delete")
-    left = [info.key.removeprefix(layout.run_folder(RUN)) for info in memory.list(layout.run_folder(RUN))]
+    _fill(backend)
+    change(backend, "name", "x")
+    change(backend, None, kind="delete")
+    left = [info.key.removeprefix(layout.run_folder(RUN)) for info in backend.list(layout.run_folder(RUN))]
     assert [name.split("/")[0] for name in left] == ["edits", "edits", "start.json"]
-    assert [info.key for info in memory.list(layout.BEATS)] == [
+    assert [info.key for info in backend.list(layout.BEATS)] == [
         layout.beat("iris_1700000000000-00001", "main.0000000000000000")
     ]
-    assert memory.get(f"{layout.run_folder(RUN)[:-1]}0/start.json") == b"{}"
-    assert open_run(memory, RUN).deleted
+    assert backend.get(f"{layout.run_folder(RUN)[:-1]}0/start.json") == b"{}"
+    assert open_run(backend, RUN).deleted
 
 
 def _promote(backend: Backend, environment: Environment, *keys: str) -> Promoter:
@@ -160,40 +157,40 @@ def _promote(backend: Backend, environment: Environment, *keys: str) -> Promoter
 
 
 def test_a_delete_spares_what_assets_name(
-    memory: MemoryBackend, environment: Environment, change: Callable[..., Any]
+    backend: Backend, environment: Environment, change: Callable[..., Any]
 ) -> None:
-    _fill(memory)
+    _fill(backend)
     folder = layout.run_folder(RUN)
-    memory.put(f"{folder}outputs/.by-w/y", b"y")
-    _promote(memory, environment, "outputs/.by-w/y")
-    change(memory, None, kind="delete")
-    left = [info.key.removeprefix(folder) for info in memory.list(folder)]
+    backend.put(f"{folder}outputs/.by-w/y", b"y")
+    _promote(backend, environment, "outputs/.by-w/y")
+    change(backend, None, kind="delete")
+    left = [info.key.removeprefix(folder) for info in backend.list(folder)]
     assert [name.split("/")[0] for name in left] == ["edits", "outputs", "start.json"]
-    assert memory.get(f"{folder}outputs/.by-w/y") == b"y"
+    assert backend.get(f"{folder}outputs/.by-w/y") == b"y"
 
 
 def test_what_was_taken_back_is_not_spared(
-    memory: MemoryBackend, environment: Environment, change: Callable[..., Any]
+    backend: Backend, environment: Environment, change: Callable[..., Any]
 ) -> None:
-    _fill(memory)
-    _promote(memory, environment, "outputs/x").retract("iris", 1)
-    change(memory, None, kind="delete")
-    assert [*memory.list(f"{layout.run_folder(RUN)}outputs/")] == []
+    _fill(backend)
+    _promote(backend, environment, "outputs/x").retract("iris", 1)
+    change(backend, None, kind="delete")
+    assert [*backend.list(f"{layout.run_folder(RUN)}outputs/")] == []
 
 
-def test_nothing_is_swept_while_an_asset_cannot_be_read(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+def test_nothing_is_swept_while_an_asset_cannot_be_read(backend: Backend, change: Callable[..., Any]) -> None:
     """It may need any of the files: the run is deleted, and gc looks again."""
-    _fill(memory)
-    memory.put(layout.asset("iris", 1), b'{"format": 9, "wid": "x"}')
-    change(memory, None, kind="delete")
-    assert memory.get(f"{layout.run_folder(RUN)}outputs/x")
-    assert open_run(memory, RUN).deleted
+    _fill(backend)
+    backend.put(layout.asset("iris", 1), b'{"format": 9, "wid": "x"}')
+    change(backend, None, kind="delete")
+    assert backend.get(f"{layout.run_folder(RUN)}outputs/x")
+    assert open_run(backend, RUN).deleted
 
 
-def test_a_delete_without_permission_to_delete(memory: MemoryBackend, change: Callable[..., Any]) -> None:
+def test_a_delete_without_permission_to_delete(backend: Backend, change: Callable[..., Any]) -> None:
     """A writer that may not delete still deletes the run for everybody; its files wait for gc."""
-    _fill(memory)
-    faulty = FaultyBackend(memory).fail("delete", times=99, error=PermissionDeniedError("no"))
+    _fill(backend)
+    faulty = FaultyBackend(backend).fail("delete", times=99, error=PermissionDeniedError("no"))
     assert change(faulty, None, kind="delete")["kind"] == "delete"
-    assert open_run(memory, RUN).deleted
-    assert memory.get(f"{layout.run_folder(RUN)}outputs/x")
+    assert open_run(backend, RUN).deleted
+    assert backend.get(f"{layout.run_folder(RUN)}outputs/x")

@@ -23,6 +23,8 @@ from runfolio_backends.memory import MemoryBackend
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _spaces = count()
 
 

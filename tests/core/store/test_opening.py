@@ -22,8 +22,8 @@ from runfolio.testing.scheduling import Schedule
 from runfolio.values import dump_json, load_json
 
 if TYPE_CHECKING:
+    from runfolio.backend import Backend
     from runfolio.store.environment import Environment
-    from runfolio_backends.memory import MemoryBackend
 
 STORE: dict[str, Any] = {
     "format": 1,
@@ -34,27 +34,28 @@ STORE: dict[str, Any] = {
 }
 
 
-def test_reading_where_no_store_is(memory: MemoryBackend) -> None:
-    with pytest.raises(StoreNotFoundError, match="memory://"):
-        open_store(memory, create=False)
-    assert [*memory.list()] == []
+def test_reading_where_no_store_is(backend: Backend) -> None:
+    with pytest.raises(StoreNotFoundError, match="no Runfolio store"):
+        open_store(backend, create=False)
+    assert [*backend.list()] == []
 
 
-def test_many_make_it_at_once(memory: MemoryBackend) -> None:
+@pytest.mark.memory_only("a scheduler decides which request comes next")
+def test_many_make_it_at_once(backend: Backend) -> None:
     """All of them end up in one store, and one of them made it."""
-    schedule = Schedule(memory, seed=5, lose=0.2)
+    schedule = Schedule(backend, seed=5, lose=0.2)
     for at in range(6):
         schedule.actor(
             str(at), lambda world: open_store(world.backend, create=True, environment=world.environment), mortal=False
         )
     schedule.run()
     opened = [actor.outcome for actor in schedule.actors if actor.error is None]
-    assert {one.store_id for one in opened} == {open_store(memory, create=False).store_id}  # type: ignore[attr-defined]
-    assert len([*memory.list()]) == 1
+    assert {one.store_id for one in opened} == {open_store(backend, create=False).store_id}  # type: ignore[attr-defined]
+    assert len([*backend.list()]) == 1
 
 
-def test_a_lost_answer(memory: MemoryBackend, environment: Environment) -> None:
-    assert open_store(FaultyBackend(memory).lose("create"), create=True, environment=environment).created
+def test_a_lost_answer(backend: Backend, environment: Environment) -> None:
+    assert open_store(FaultyBackend(backend).lose("create"), create=True, environment=environment).created
 
 
 @pytest.mark.parametrize(
@@ -68,21 +69,21 @@ def test_a_lost_answer(memory: MemoryBackend, environment: Environment) -> None:
     ],
     ids=str,
 )
-def test_refused(memory: MemoryBackend, changes: dict[str, Any]) -> None:
-    memory.put(layout.STORE, encode({**STORE, **changes}))
+def test_refused(backend: Backend, changes: dict[str, Any]) -> None:
+    backend.put(layout.STORE, encode({**STORE, **changes}))
     for create in (False, True):
         with pytest.raises(FormatError):
-            open_store(memory, create=create)
+            open_store(backend, create=create)
 
 
-def test_unknown_optional_features_are_ignored(memory: MemoryBackend) -> None:
-    memory.put(layout.STORE, encode({**STORE, "optional_features": ["glitter"], "new field": {"x": 1}}))
-    assert open_store(memory, create=False).optional_features == ("glitter",)
+def test_unknown_optional_features_are_ignored(backend: Backend) -> None:
+    backend.put(layout.STORE, encode({**STORE, "optional_features": ["glitter"], "new field": {"x": 1}}))
+    assert open_store(backend, create=False).optional_features == ("glitter",)
 
 
-def test_known_required_features(memory: MemoryBackend) -> None:
-    memory.put(layout.STORE, encode({**STORE, "required_features": ["f"]}))
-    assert open_store(memory, create=False, supported=["f"]).required_features == ("f",)
+def test_known_required_features(backend: Backend) -> None:
+    backend.put(layout.STORE, encode({**STORE, "required_features": ["f"]}))
+    assert open_store(backend, create=False, supported=["f"]).required_features == ("f",)
 
 
 class _Weak(WrappedBackend):
@@ -91,11 +92,11 @@ class _Weak(WrappedBackend):
         return Capabilities(conditional_create=False)
 
 
-def test_a_place_that_cannot_create_exclusively(memory: MemoryBackend) -> None:
+def test_a_place_that_cannot_create_exclusively(backend: Backend) -> None:
     with pytest.raises(ConfigurationError, match="single_writer"):
-        open_store(_Weak(memory), create=True)
-    assert [*memory.list()] == []
-    assert open_store(_Weak(memory), create=True, single_writer=True).created
+        open_store(_Weak(backend), create=True)
+    assert [*backend.list()] == []
+    assert open_store(_Weak(backend), create=True, single_writer=True).created
 
 
 class _Ignoring(WrappedBackend):
@@ -105,11 +106,11 @@ class _Ignoring(WrappedBackend):
         self.put(key, data)
 
 
-def test_a_place_that_ignores_the_condition_is_found_out(memory: MemoryBackend) -> None:
+def test_a_place_that_ignores_the_condition_is_found_out(backend: Backend) -> None:
     with pytest.raises(ConfigurationError, match="single_writer"):
-        open_store(_Ignoring(memory), create=True)
-    assert [*memory.list()] == []
-    assert open_store(_Ignoring(memory), create=True, single_writer=True).created
+        open_store(_Ignoring(backend), create=True)
+    assert [*backend.list()] == []
+    assert open_store(_Ignoring(backend), create=True, single_writer=True).created
 
 
 JSON = st.recursive(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.store.environment import Environment
     from runfolio.testing import CountingBackend
-    from runfolio_backends.memory import MemoryBackend
 
 RUN = "iris_1700000000000-00000"
 FIELDS: dict[str, Any] = {
@@ -37,13 +36,13 @@ def _reader(backend: Backend, environment: Environment, name: str = "iris") -> A
     return AssetReader(backend, list_assets(backend, name)[name], environment)
 
 
-def test_each_promotion_is_a_version_of_its_own(memory: MemoryBackend, environment: Environment) -> None:
-    promoter = Promoter(memory, environment, who="ada")
+def test_each_promotion_is_a_version_of_its_own(backend: Backend, environment: Environment) -> None:
+    promoter = Promoter(backend, environment, who="ada")
     made = [promoter.promote("iris", RUN, FIELDS) for _ in range(3)]
     assert [one["version"] for one in made] == [1, 2, 3]
     assert {one["who"] for one in made} == {"ada"}
-    assert [info.key for info in memory.list(layout.ASSETS)] == [layout.asset("iris", n) for n in (3, 2, 1)]
-    assert _reader(memory, environment).newest() == made[2]
+    assert [info.key for info in backend.list(layout.ASSETS)] == [layout.asset("iris", n) for n in (3, 2, 1)]
+    assert _reader(backend, environment).newest() == made[2]
 
 
 def test_what_a_promotion_costs(counted: CountingBackend, environment: Environment) -> None:
@@ -51,40 +50,40 @@ def test_what_a_promotion_costs(counted: CountingBackend, environment: Environme
     assert [one.operation for one in counted.requests] == ["list", "create", "list"]
 
 
-def test_a_version_of_a_deleted_run_is_taken_back_at_once(memory: MemoryBackend, environment: Environment) -> None:
-    desk = Desk(memory, Ledger(MemoryNotes()), environment)
+def test_a_version_of_a_deleted_run_is_taken_back_at_once(backend: Backend, environment: Environment) -> None:
+    desk = Desk(backend, Ledger(MemoryNotes()), environment)
     edit(desk, intend_edit(desk, run_id=RUN, project="iris", field=None, kind="delete"))
     with pytest.raises(RunStateError):
-        Promoter(memory, environment).promote("iris", RUN, FIELDS)
-    reader = _reader(memory, environment)
+        Promoter(backend, environment).promote("iris", RUN, FIELDS)
+    reader = _reader(backend, environment)
     assert reader.newest() is None
     document, retraction = reader.version(1)
     assert document is not None
     assert retraction is not None
-    assert pinned_files(memory, environment) == {}
+    assert pinned_files(backend, environment) == {}
 
 
 @pytest.mark.parametrize("operation", ["list", "create", "get"])
-def test_lost_answers_make_no_second_version(memory: MemoryBackend, environment: Environment, operation: Any) -> None:
-    faulty = FaultyBackend(memory).lose(operation, times=2)
+def test_lost_answers_make_no_second_version(backend: Backend, environment: Environment, operation: Any) -> None:
+    faulty = FaultyBackend(backend).lose(operation, times=2)
     assert Promoter(faulty, environment).promote("iris", RUN, FIELDS)["version"] == 1
-    assert len([*memory.list(layout.ASSETS)]) == 1
+    assert len([*backend.list(layout.ASSETS)]) == 1
 
 
-def test_two_that_promote_at_one_moment_get_two_versions(memory: MemoryBackend, environment: Environment) -> None:
+def test_two_that_promote_at_one_moment_get_two_versions(backend: Backend, environment: Environment) -> None:
     """The number that was free when it was looked up is taken when it is claimed."""
-    other = Promoter(memory, environment)
+    other = Promoter(backend, environment)
 
     class Overtaken(WrappedBackend):
         def create(self, key: str, data: bytes) -> None:
-            if key == layout.asset("iris", 1) and not [*memory.list(layout.ASSETS)]:
+            if key == layout.asset("iris", 1) and not [*backend.list(layout.ASSETS)]:
                 other.promote("iris", RUN, FIELDS)
             self.inner.create(key, data)
 
-    assert Promoter(Overtaken(memory), environment).promote("iris", RUN, FIELDS)["version"] == 2
+    assert Promoter(Overtaken(backend), environment).promote("iris", RUN, FIELDS)["version"] == 2
 
 
-def test_a_check_that_fails_says_what_was_left(memory: MemoryBackend, environment: Environment) -> None:
+def test_a_check_that_fails_says_what_was_left(backend: Backend, environment: Environment) -> None:
     class Broken(WrappedBackend):
         def list(self, prefix: str = "", **options: Any) -> Any:
             if prefix.endswith("edits/"):
@@ -92,35 +91,35 @@ def test_a_check_that_fails_says_what_was_left(memory: MemoryBackend, environmen
             return self.inner.list(prefix, **options)
 
     with pytest.raises(StorageError) as caught:
-        Promoter(Broken(memory), environment).promote("iris", RUN, FIELDS)
+        Promoter(Broken(backend), environment).promote("iris", RUN, FIELDS)
     assert "runfolio assets retract iris@1" in "\n".join(caught.value.__notes__)
-    memory.put(layout.edit(RUN, 1, "aa"), b"{}")
+    backend.put(layout.edit(RUN, 1, "aa"), b"{}")
     with pytest.raises(FormatError) as damaged:
-        Promoter(memory, environment).promote("iris", RUN, FIELDS)
+        Promoter(backend, environment).promote("iris", RUN, FIELDS)
     assert "runfolio assets retract iris@2" in "\n".join(damaged.value.__notes__)
 
 
-def test_an_alias_moves_by_new_records(memory: MemoryBackend, environment: Environment) -> None:
-    promoter = Promoter(memory, environment)
+def test_an_alias_moves_by_new_records(backend: Backend, environment: Environment) -> None:
+    promoter = Promoter(backend, environment)
     seen = []
     for version in (1, 2, None, 1):
         promoter.alias("iris", "prod", version)
         promoter.alias("iris", "test", 7)
-        seen.append(_reader(memory, environment).aliases(["prod"]))
+        seen.append(_reader(backend, environment).aliases(["prod"]))
     assert seen == [{"prod": 1}, {"prod": 2}, {}, {"prod": 1}]
-    assert _reader(memory, environment).aliases() == {"prod": 1, "test": 7}
-    assert len([*memory.list(layout.ASSETS)]) == 8
-    assert _reader(memory, environment).listing.versions == []
+    assert _reader(backend, environment).aliases() == {"prod": 1, "test": 7}
+    assert len([*backend.list(layout.ASSETS)]) == 8
+    assert _reader(backend, environment).listing.versions == []
 
 
-def test_names_of_all_kinds_keep_apart(memory: MemoryBackend, environment: Environment) -> None:
+def test_names_of_all_kinds_keep_apart(backend: Backend, environment: Environment) -> None:
     names = ["iris", "iris2", "model.pkl", "ein Modell", "Größe #1", "aliases", ".hidden"]
     for name in names:
-        Promoter(memory, environment).promote(name, RUN, FIELDS)
-    memory.put("assets/strange/file.json", b"{")
-    memory.put("assets/%zz/0000000001.json", b"{")
-    assert sorted(list_assets(memory)) == sorted(names)
-    (owners,) = pinned_files(memory, environment).values()
+        Promoter(backend, environment).promote(name, RUN, FIELDS)
+    backend.put("assets/strange/file.json", b"{")
+    backend.put("assets/%zz/0000000001.json", b"{")
+    assert sorted(list_assets(backend)) == sorted(names)
+    (owners,) = pinned_files(backend, environment).values()
     assert {name for name, _ in owners} == set(names)
 
 
@@ -142,10 +141,10 @@ def test_names_of_all_kinds_keep_apart(memory: MemoryBackend, environment: Envir
     ],
     ids=str,
 )
-def test_a_record_that_lies_is_refused(memory: MemoryBackend, environment: Environment, change: dict[str, Any]) -> None:
-    made = Promoter(memory, environment).promote("iris", RUN, FIELDS)
-    memory.put(layout.asset("iris", 1), encode({**made, **change}))
+def test_a_record_that_lies_is_refused(backend: Backend, environment: Environment, change: dict[str, Any]) -> None:
+    made = Promoter(backend, environment).promote("iris", RUN, FIELDS)
+    backend.put(layout.asset("iris", 1), encode({**made, **change}))
     with pytest.raises(FormatError):
-        _reader(memory, environment).newest()
+        _reader(backend, environment).newest()
     with pytest.raises(FormatError):
-        pinned_files(memory, environment)
+        pinned_files(backend, environment)

@@ -85,7 +85,7 @@ def _killed_at(steps: int) -> tuple[MemoryBackend, MemorySpool]:
     return backend, spool
 
 
-def _copy(backend: MemoryBackend) -> MemoryBackend:
+def _copy(backend: Backend) -> MemoryBackend:
     twin = _store()
     for key in _keys(backend):
         twin.put(key, backend.get(key))
@@ -98,6 +98,7 @@ def _replay(backend: Backend, spool: MemorySpool) -> str:
     return Pusher(backend, spool, environment=environment, patience=DOGGED).replay().outcome
 
 
+@pytest.mark.memory_only("a scheduler decides which request comes next")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(killed=st.integers(0, 40), seed=st.integers(0, 2**16))
 def test_any_prefix_any_number_of_times(killed: int, seed: int) -> None:
@@ -129,6 +130,7 @@ def test_any_prefix_any_number_of_times(killed: int, seed: int) -> None:
     assert next(iter(once["ends"].values()))[1] == len(spool.rows)
 
 
+@pytest.mark.memory_only("a scheduler decides which request comes next")
 @pytest.mark.parametrize("killed", range(32))
 def test_after_every_kill(killed: int) -> None:
     """Killed at each request in turn, before or after it took effect: one replay stores the whole life."""
@@ -150,85 +152,83 @@ def spool_ended(spool: MemorySpool) -> bool:
     return bool(intent["document"]["status"] == "Completed")
 
 
-def test_a_journal_without_anything(memory: MemoryBackend, make_spool: Callable[..., MemorySpool]) -> None:
-    counted, spool = CountingBackend(memory), make_spool()
+def test_a_journal_without_anything(backend: Backend, make_spool: Callable[..., MemorySpool]) -> None:
+    counted, spool = CountingBackend(backend), make_spool()
     assert Pusher(counted, spool).replay().outcome == "empty"
     assert len(counted) == 0
     assert spool.discarded
 
 
 def test_a_deleted_run_stays_deleted(
-    memory: MemoryBackend, make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher]
+    backend: Backend, make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher]
 ) -> None:
     """Somebody deleted the run of a dead process: its journal is kept, nothing is sent."""
     spool = MemorySpool(RUN, "iris", "main.0000000000000000")
-    pusher = make_pusher(memory, spool)
+    pusher = make_pusher(backend, spool)
     pusher.intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
     pusher.start()
     spool.log("x", 1.0)
     pusher.flush()
-    other = make_pusher(memory, MemorySpool(RUN, "iris", "other.0000000000000001"))
+    other = make_pusher(backend, MemorySpool(RUN, "iris", "other.0000000000000001"))
     other.edit(None, kind="delete")
-    assert {key.rsplit("/", 2)[-2] for key in _keys(memory, layout.RUNS)} == {RUN, "edits"}
+    assert {key.rsplit("/", 2)[-2] for key in _keys(backend, layout.RUNS)} == {RUN, "edits"}
     spool.log("x", 2.0)
-    assert make_pusher(memory, spool).replay().outcome == "deleted"
+    assert make_pusher(backend, spool).replay().outcome == "deleted"
     assert not spool.discarded
-    assert len(_keys(memory, layout.RUNS)) == 2
-    assert open_run(memory, RUN).deleted
+    assert len(_keys(backend, layout.RUNS)) == 2
+    assert open_run(backend, RUN).deleted
 
 
 @pytest.mark.parametrize("lost", ["list", "create", "put"])
-def test_an_own_delete_is_finished(memory: MemoryBackend, make_pusher: Callable[..., Pusher], lost: str) -> None:
+def test_an_own_delete_is_finished(backend: Backend, make_pusher: Callable[..., Pusher], lost: str) -> None:
     """The process died while it deleted its run: the replay announces the delete, and sends nothing else."""
     spool = MemorySpool(RUN, "iris", "main.0000000000000000")
-    faulty = FaultyBackend(memory)
+    faulty = FaultyBackend(backend)
     pusher = make_pusher(faulty, spool)
     pusher.intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
     pusher.start()
     faulty.fail(lost, error=StorageError("gone"))  # type: ignore[arg-type]  # one of the operations
     with pytest.raises(StorageError):
         pusher.edit(None, kind="delete")
-    assert make_pusher(memory, spool).replay().outcome == "deleted"
-    assert {name.kind for name in map(layout.entry_of, _keys(memory, layout.LOG)) if name} == {"start", "delete"}
+    assert make_pusher(backend, spool).replay().outcome == "deleted"
+    assert {name.kind for name in map(layout.entry_of, _keys(backend, layout.LOG)) if name} == {"start", "delete"}
 
 
-def test_a_damaged_edit_does_not_keep_rows_from_the_store(
-    memory: MemoryBackend, make_pusher: Callable[..., Pusher]
-) -> None:
+def test_a_damaged_edit_does_not_keep_rows_from_the_store(backend: Backend, make_pusher: Callable[..., Pusher]) -> None:
     spool = MemorySpool(RUN, "iris", "main.0000000000000000")
-    make_pusher(memory, spool).intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
-    memory.put(layout.edit(RUN, 5, "0" * 16), b"{")
-    assert make_pusher(memory, spool).replay().outcome == "stored"
-    assert list(open_run(memory, RUN).damaged) == [layout.edit(RUN, 5, "0" * 16)]
+    make_pusher(backend, spool).intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
+    backend.put(layout.edit(RUN, 5, "0" * 16), b"{")
+    assert make_pusher(backend, spool).replay().outcome == "stored"
+    assert list(open_run(backend, RUN).damaged) == [layout.edit(RUN, 5, "0" * 16)]
 
 
-def test_a_live_process_is_only_flushed(memory: MemoryBackend, make_pusher: Callable[..., Pusher]) -> None:
+def test_a_live_process_is_only_flushed(backend: Backend, make_pusher: Callable[..., Pusher]) -> None:
     spool = MemorySpool(RUN, "iris", "main.0000000000000000")
-    pusher = make_pusher(memory, spool)
+    pusher = make_pusher(backend, spool)
     pusher.intend_start({"run": RUN, "uid": "u", "project": "iris", "main": spool.writer})
     spool.log("x", 1.0)
     assert pusher.replay(dead=False).outcome == "flushed"
     assert not spool.discarded
-    found = open_run(memory, RUN)
+    found = open_run(backend, RUN)
     assert (found.ends, len(found.listing.live)) == ({}, 1)
 
 
-def test_an_id_of_another_run(memory: MemoryBackend, make_pusher: Callable[..., Pusher]) -> None:
+def test_an_id_of_another_run(backend: Backend, make_pusher: Callable[..., Pusher]) -> None:
     for uid, expected in (("u1", None), ("u2", RunStateError)):
-        pusher = make_pusher(memory, MemorySpool(RUN, "iris", f"main.000000000000000{uid[1]}"))
+        pusher = make_pusher(backend, MemorySpool(RUN, "iris", f"main.000000000000000{uid[1]}"))
         pusher.intend_start({"run": RUN, "uid": uid, "project": "iris", "main": "m"})
         if expected is None:
             pusher.start()
         else:
             with pytest.raises(expected):
                 pusher.start()
-    assert open_run(memory, RUN).start["uid"] == "u1"  # type: ignore[index]  # it has a start
+    assert open_run(backend, RUN).start["uid"] == "u1"  # type: ignore[index]  # it has a start
 
 
-def test_a_clone_takes_a_new_key(memory: MemoryBackend, make_pusher: Callable[..., Pusher]) -> None:
+def test_a_clone_takes_a_new_key(backend: Backend, make_pusher: Callable[..., Pusher]) -> None:
     """Another process writes under our key: it is not overwritten, and our rows are stored once, under a new key."""
     mine, theirs = (MemorySpool(RUN, "iris", "rank1.0000000000000000") for _ in range(2))
-    ours, other = make_pusher(memory, mine), make_pusher(memory, theirs)
+    ours, other = make_pusher(backend, mine), make_pusher(backend, theirs)
     ours.intend_join("uid-ours")
     other.intend_join("uid-theirs")
     mine.log("x", 1.0)
@@ -237,22 +237,22 @@ def test_a_clone_takes_a_new_key(memory: MemoryBackend, make_pusher: Callable[..
         mine.log("x", 1.0)
         theirs.log("y", 2.0)
     theirs.log("y", 2.0)
-    memory.put(
+    backend.put(
         layout.segment(layout.live(RUN), layout.Segment(mine.writer, 1, 3)), b""
     )  # unreadable: an error, no success
     with pytest.raises(Exception, match="Parquet"):
         ours.flush()
     key = layout.segment(layout.live(RUN), layout.Segment(mine.writer, 1, 3))
-    memory.put(key, theirs.encode(1, 3, {"runfolio.writer": theirs.writer, "runfolio.wid": "theirs"}))
-    before = memory.get(key)
+    backend.put(key, theirs.encode(1, 3, {"runfolio.writer": theirs.writer, "runfolio.wid": "theirs"}))
+    before = backend.get(key)
     assert ours.flush() == 3
-    assert memory.get(key) == before
+    assert backend.get(key) == before
     assert ours.writer != mine.writer
     assert ours.writer.startswith("rank1.")
     ours.end(Ending(status="Completed"))
-    end = open_run(memory, RUN).ends[ours.writer]
+    end = open_run(backend, RUN).ends[ours.writer]
     assert (end["rows"], end["main"]) == (2, False)
-    again = make_pusher(memory, mine)  # a replay knows the new key
+    again = make_pusher(backend, mine)  # a replay knows the new key
     assert again.writer == ours.writer
 
 

@@ -11,6 +11,8 @@ from runfolio.errors import TransientStorageError
 from runfolio.testing.scheduling import Schedule, World
 from runfolio_backends.memory import MemoryBackend
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _spaces = count()
 
 

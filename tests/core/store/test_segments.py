@@ -106,13 +106,13 @@ class _EndsBetween(WrappedBackend):
 def test_live_is_listed_first(
     make_spool: Callable[..., MemorySpool],
     make_pusher: Callable[..., Pusher],
-    memory: MemoryBackend,
+    backend: Backend,
     monkeypatch: pytest.MonkeyPatch,
     live_first: bool,
 ) -> None:
     """A writer that ends while they are listed: with the order turned round its rows are in neither."""
     spool = make_spool()
-    pusher = make_pusher(memory, spool)
+    pusher = make_pusher(backend, spool)
     pusher.intend_join("uid")
     for _ in range(5):
         spool.log("x", 1.0)
@@ -124,38 +124,38 @@ def test_live_is_listed_first(
             return [*backend.list(layout.live(run_id)), *merged]
 
         monkeypatch.setattr(segments, "_row_objects", turned_round)
-    found = read_rows(_EndsBetween(memory, pusher), spool.run_id, read_positions)
+    found = read_rows(_EndsBetween(backend, pusher), spool.run_id, read_positions)
     rows = [position for _, part in found.parts for position in part]
     assert rows == (list(range(5)) if live_first else [])
 
 
 def test_missing_rows_are_reported(
-    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], memory: MemoryBackend
+    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], backend: Backend
 ) -> None:
     """A merged file was destroyed: said, not hidden."""
     spool = make_spool()
-    pusher = make_pusher(memory, spool)
+    pusher = make_pusher(backend, spool)
     pusher.intend_join("uid")
     spool.log("x", 1.0)
     pusher.end(Ending(status="Completed"))
-    memory.delete([info.key for info in memory.list(layout.metrics(spool.run_id))])
-    found = read_rows(memory, spool.run_id, read_positions, expected={spool.writer: 1})
+    backend.delete([info.key for info in backend.list(layout.metrics(spool.run_id))])
+    found = read_rows(backend, spool.run_id, read_positions, expected={spool.writer: 1})
     assert found.missing == {spool.writer: 1}
 
 
 def test_chosen_writers_and_strangers_files(
-    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], memory: MemoryBackend
+    make_spool: Callable[..., MemorySpool], make_pusher: Callable[..., Pusher], backend: Backend
 ) -> None:
     first, spool = (make_spool(0, name=f"rank{at}") for at in range(2))
     for each in (first, spool):
-        pusher = make_pusher(memory, each)
+        pusher = make_pusher(backend, each)
         pusher.intend_join("uid")
         each.log("x", 1.0)
         pusher.flush()
-    memory.put(f"{layout.live(spool.run_id)}notes.txt", b"a stranger's")
-    memory.put(f"{layout.live(spool.run_id)}deep/x.parquet", b"a stranger's")
-    assert len(read_rows(memory, spool.run_id, read_positions).parts) == 2
-    only = read_rows(memory, spool.run_id, read_positions, writers=[spool.writer])
+    backend.put(f"{layout.live(spool.run_id)}notes.txt", b"a stranger's")
+    backend.put(f"{layout.live(spool.run_id)}deep/x.parquet", b"a stranger's")
+    assert len(read_rows(backend, spool.run_id, read_positions).parts) == 2
+    only = read_rows(backend, spool.run_id, read_positions, writers=[spool.writer])
     assert [file.part.writer for file, _ in only.parts] == [spool.writer]
 
 

@@ -33,6 +33,8 @@ from runfolio_backends.memory import MemoryBackend
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.memory_only("a scheduler decides which request comes next")
+
 _names = count()
 STARTS = 8
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from runfolio.snapshot import Snapshot
     from runfolio.store.environment import Environment
     from runfolio.testing.spooling import MemorySpool
-    from runfolio_backends.memory import MemoryBackend
 
 
 @dataclass
@@ -93,7 +92,7 @@ class Machine:
 
 @pytest.fixture
 def make_machine(
-    memory: MemoryBackend,
+    backend: Backend,
     environment: Environment,
     make_spool: Callable[..., MemorySpool],
     start_fields: Callable[..., dict[str, Any]],
@@ -103,11 +102,11 @@ def make_machine(
 
     numbers = count(1)
 
-    def make(name: str = "here", backend: Backend | None = None) -> Machine:
+    def make(name: str = "here", reached: Backend | None = None) -> Machine:
         root = tmp_path / name / "proj"
         root.mkdir(parents=True)
         aside = tmp_path / name / "aside"
-        return Machine(root, aside, backend or memory, environment, make_spool, start_fields, numbers, Known())
+        return Machine(root, aside, reached or backend, environment, make_spool, start_fields, numbers, Known())
 
     return make
 
@@ -119,10 +118,11 @@ def write(root: Path, files: int) -> None:
         (folder / f"m{number}.py").write_text(f"x = {number}\n")
 
 
-def test_the_budgets(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
+@pytest.mark.clouds_on_request("thousands of files in one test")
+def test_the_budgets(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     """5,000 new files / one edit / unchanged: at most 10 / 5 / 0 requests beyond those of a start and an end."""
-    counted = CountingBackend(memory)
-    machine = make_machine(backend=counted)
+    counted = CountingBackend(backend)
+    machine = make_machine(reached=counted)
     write(machine.root, 5000)
 
     def requests() -> list[str]:
@@ -152,62 +152,62 @@ def test_what_is_stored_is_what_was_there(make_machine: Callable[..., Machine]) 
     assert machine.contents(run_id) == {f"pkg{n % 10}/m{n}.py": b"x = %d\n" % n for n in range(12)}
 
 
-def test_nothing_is_uploaded_when_nothing_changed(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
+def test_nothing_is_uploaded_when_nothing_changed(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     write(machine.root, 3)
     first = machine.run()
-    packs = [info.key for info in memory.list(layout.OBJECTS)]
+    packs = [info.key for info in backend.list(layout.OBJECTS)]
     second = machine.run()
-    assert [info.key for info in memory.list(layout.OBJECTS)] == packs
+    assert [info.key for info in backend.list(layout.OBJECTS)] == packs
     assert machine.contents(first) == machine.contents(second)
     with pytest.raises(NotFoundError):
-        memory.get(layout.source(second))
+        backend.get(layout.source(second))
 
 
-def test_a_pack_holds_only_what_is_new(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
+def test_a_pack_holds_only_what_is_new(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     write(machine.root, 3)
     machine.run()
-    before = {info.key for info in memory.list(layout.OBJECTS)}
+    before = {info.key for info in backend.list(layout.OBJECTS)}
     (machine.root / "pkg1" / "m1.py").write_text("edited\n")
     run_id = machine.run()
-    new = [info.key for info in memory.list(layout.OBJECTS) if info.key not in before]
+    new = [info.key for info in backend.list(layout.OBJECTS) if info.key not in before]
     assert len(new) == 2
-    document = json.loads(memory.get(layout.source(run_id)))
+    document = json.loads(backend.get(layout.source(run_id)))
     assert len(document["packs"]) == 2
     assert machine.contents(run_id)["pkg1/m1.py"] == b"edited\n"
 
 
-def test_another_machine_learns_what_the_store_has(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
-    """A machine without memory, as in a container that is new each time."""
+def test_another_machine_learns_what_the_store_has(backend: Backend, make_machine: Callable[..., Machine]) -> None:
+    """A machine without backend, as in a container that is new each time."""
     here, there = make_machine("here"), make_machine("there")
     write(here.root, 5)
     write(there.root, 5)
     here.run()
     here.run()  # unchanged: it leads to the list of the first
-    before = {info.key for info in memory.list(layout.OBJECTS)}
+    before = {info.key for info in backend.list(layout.OBJECTS)}
     (there.root / "pkg2" / "m2.py").write_text("edited elsewhere\n")
-    counted = CountingBackend(memory)
+    counted = CountingBackend(backend)
     there.backend = counted
     run_id = there.run()
-    new = [info for info in memory.list(layout.OBJECTS) if info.key not in before]
+    new = [info for info in backend.list(layout.OBJECTS) if info.key not in before]
     assert len(new) == 2
-    with open_source(memory, there.environment, run_id) as source:
+    with open_source(backend, there.environment, run_id) as source:
         smallest = min(source.packs.values(), key=lambda pack: len(pack.places))
         assert len(smallest.places) == 4
     assert there.contents(run_id)["pkg2/m2.py"] == b"edited elsewhere\n"
 
 
 def test_a_machine_without_memory_sends_nothing_that_is_there(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
+    backend: Backend, make_machine: Callable[..., Machine]
 ) -> None:
     here, there = make_machine("here"), make_machine("there")
     for machine in (here, there):
         write(machine.root, 5)
     here.run()
-    before = [info.key for info in memory.list(layout.OBJECTS)]
+    before = [info.key for info in backend.list(layout.OBJECTS)]
     run_id = there.run()
-    assert [info.key for info in memory.list(layout.OBJECTS)] == before
+    assert [info.key for info in backend.list(layout.OBJECTS)] == before
     assert there.contents(run_id) == here.contents(run_id)
 
 
@@ -219,13 +219,11 @@ def test_a_machine_without_memory_sends_nothing_that_is_there(
         b'{"format":1,"wid":"x","commit":"c","packs":["../../etc/passwd"],"files":[["a","100644",1,"b",0]],"trees":[]}',
     ],
 )
-def test_what_is_learned_is_not_trusted(
-    memory: MemoryBackend, make_machine: Callable[..., Machine], damage: bytes
-) -> None:
+def test_what_is_learned_is_not_trusted(backend: Backend, make_machine: Callable[..., Machine], damage: bytes) -> None:
     here, there = make_machine("here"), make_machine("there")
     for machine in (here, there):
         write(machine.root, 2)
-    memory.put(layout.source(here.run()), damage)
+    backend.put(layout.source(here.run()), damage)
     assert there.contents(there.run()) == {"pkg0/m0.py": b"x = 0\n", "pkg1/m1.py": b"x = 1\n"}
 
 
@@ -247,48 +245,44 @@ class BeforeLookingAtGarbage(WrappedBackend):
         self.inner.create(key, data)
 
 
-def test_what_a_collection_has_condemned_is_sent_again(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
-) -> None:
+def test_what_a_collection_has_condemned_is_sent_again(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     """The run that it relied on is deleted and collected just before it publishes its reference."""
     machine = make_machine()
     write(machine.root, 4)
     first = machine.run()
     (machine.root / "pkg1" / "m1.py").write_text("edited\n")
-    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(memory, {first}, "source.json"))
+    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(backend, {first}, "source.json"))
     end = machine.finish(pusher, snapshot)
     assert end["snapshot"]["complete"]
-    names = [info.key for info in memory.list(layout.OBJECTS)]
+    names = [info.key for info in backend.list(layout.OBJECTS)]
     assert all(len(name.split(".")) == 3 for name in names)  # all of it stands in for what was condemned
     expected = {"pkg0/m0.py": b"x = 0\n", "pkg1/m1.py": b"edited\n", "pkg2/m2.py": b"x = 2\n", "pkg3/m3.py": b"x = 3\n"}
     assert machine.contents(pusher.spooled.run_id) == expected
-    collect(memory, {first})  # and the next collection keeps it
+    collect(backend, {first})  # and the next collection keeps it
     assert machine.contents(pusher.spooled.run_id) == expected
     assert machine.contents(machine.run()) == expected
 
 
 def test_an_unchanged_source_that_was_condemned_is_sent_again(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
+    backend: Backend, make_machine: Callable[..., Machine]
 ) -> None:
     machine = make_machine()
     write(machine.root, 4)
     first = machine.run()
     expected = machine.contents(first)
-    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(memory, {first}, "start.json"))
+    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(backend, {first}, "start.json"))
     assert snapshot.unchanged
     assert machine.finish(pusher, snapshot)["snapshot"]["complete"]
     assert machine.contents(pusher.spooled.run_id) == expected
-    collect(memory, {first})
+    collect(backend, {first})
     assert machine.contents(pusher.spooled.run_id) == expected
 
 
-def test_what_is_gone_from_store_and_project_is_told(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
-) -> None:
+def test_what_is_gone_from_store_and_project_is_told(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     write(machine.root, 4)
     first = machine.run()
-    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(memory, {first}, "start.json"))
+    pusher, snapshot = machine.begin(BeforeLookingAtGarbage(backend, {first}, "start.json"))
     (machine.root / "pkg1" / "m1.py").write_text("the only other copy is gone\n")
     end = machine.finish(pusher, snapshot)
     assert end["snapshot"]["complete"] is False
@@ -298,33 +292,31 @@ def test_what_is_gone_from_store_and_project_is_told(
 
 
 def test_a_pack_that_was_not_seen_for_weeks_is_looked_for(
-    memory: MemoryBackend, make_machine: Callable[..., Machine], clock: Any
+    backend: Backend, make_machine: Callable[..., Machine], clock: Any
 ) -> None:
     """Condemned lists are gone after 30 days: then only a listing shows what is there."""
     machine = make_machine()
     write(machine.root, 4)
     first = machine.run()
     expected = machine.contents(first)
-    collect(memory, {first})
-    memory.delete([info.key for info in memory.list(layout.GC)])
+    collect(backend, {first})
+    backend.delete([info.key for info in backend.list(layout.GC)])
     clock.now += 40 * 86_400
     run_id = machine.run()
     assert machine.contents(run_id) == expected
 
 
-def test_another_store_at_the_same_place_is_noticed(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
-) -> None:
+def test_another_store_at_the_same_place_is_noticed(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     write(machine.root, 4)
     expected = machine.contents(machine.run())
-    memory.delete([info.key for info in memory.list()])
+    backend.delete([info.key for info in backend.list()])
     pusher, _ = machine.begin()
     pusher.push_source(store_id="another", last=True)
     assert machine.contents(pusher.spooled.run_id) == expected
 
 
-def test_a_kill_anywhere_is_finished_by_a_replay(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
+def test_a_kill_anywhere_is_finished_by_a_replay(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     write(machine.root, 2)
     machine.run()
@@ -363,19 +355,19 @@ def test_a_kill_anywhere_is_finished_by_a_replay(memory: MemoryBackend, make_mac
         (machine.root / "pkg1" / "m1.py").write_text(f"edited {left}\n")
         pusher, _ = machine.begin()
         spool: Any = pusher.spooled
-        dying = Pusher(Mortal(memory, left), spool, environment=machine.environment)
+        dying = Pusher(Mortal(backend, left), spool, environment=machine.environment)
         try:
             dying.push_source()
         except DyingError:
             died += 1
-        replayed = Pusher(memory, spool, environment=machine.environment).replay()
+        replayed = Pusher(backend, spool, environment=machine.environment).replay()
         assert replayed.outcome == "stored"
         assert machine.contents(spool.run_id)["pkg1/m1.py"] == b"edited %d\n" % left
     assert died == 8
 
 
 def test_a_place_that_refuses_packs_leaves_an_incomplete_source(
-    memory: MemoryBackend, make_machine: Callable[..., Machine]
+    backend: Backend, make_machine: Callable[..., Machine]
 ) -> None:
     class Refusing(WrappedBackend):
         def put_file(self, key: str, path: Path, progress: Any = None) -> None:
@@ -383,7 +375,7 @@ def test_a_place_that_refuses_packs_leaves_an_incomplete_source(
 
     machine = make_machine()
     write(machine.root, 1)
-    pusher, _ = machine.begin(Refusing(memory))
+    pusher, _ = machine.begin(Refusing(backend))
     with pytest.raises(PermissionDeniedError):
         pusher.push_source()
     pusher.push_source(last=True)
@@ -391,11 +383,11 @@ def test_a_place_that_refuses_packs_leaves_an_incomplete_source(
     assert end["snapshot"]["complete"] is False
 
 
-def test_names_that_are_no_text_are_spelled_in_hex(memory: MemoryBackend, make_machine: Callable[..., Machine]) -> None:
+def test_names_that_are_no_text_are_spelled_in_hex(backend: Backend, make_machine: Callable[..., Machine]) -> None:
     machine = make_machine()
     (machine.root / "a\udcff.py").write_text("x\n")
     run_id = machine.run()
-    document = json.loads(memory.get(layout.source(run_id)))
+    document = json.loads(backend.get(layout.source(run_id)))
     assert document["files"][0][0] == {"hex": b"a\xff.py".hex()}
     assert machine.contents(run_id) == {"a\udcff.py": b"x\n"}
 
@@ -410,13 +402,13 @@ def test_names_that_are_no_text_are_spelled_in_hex(memory: MemoryBackend, make_m
     ],
 )
 def test_a_hostile_start_is_refused(
-    memory: MemoryBackend, make_machine: Callable[..., Machine], change: dict[str, Any]
+    backend: Backend, make_machine: Callable[..., Machine], change: dict[str, Any]
 ) -> None:
     machine = make_machine()
     write(machine.root, 1)
     machine.run()
     run_id = machine.run()
-    start = json.loads(memory.get(layout.start(run_id)))
-    memory.put(layout.start(run_id), encode({**start, **change}))
+    start = json.loads(backend.get(layout.start(run_id)))
+    backend.put(layout.start(run_id), encode({**start, **change}))
     with pytest.raises((FormatError, NotFoundError)):
         machine.contents(run_id)

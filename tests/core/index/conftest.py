@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,7 +109,7 @@ class Clock:
 
 @dataclass
 class Store:
-    """A memory store and shortcuts to write into it as the actors do."""
+    """A store and shortcuts to write into it as the actors do."""
 
     backend: Backend
     clock: Clock
@@ -159,7 +160,7 @@ def documents() -> Documents:
 
 @pytest.fixture(scope="session")
 def new_store(documents: Documents) -> Callable[[], Store]:
-    """Makes empty stores: for hypothesis, which calls a test many times."""
+    """Makes empty stores in memory: for hypothesis, which calls a test many times."""
 
     def make() -> Store:
         clock = Clock()
@@ -169,5 +170,14 @@ def new_store(documents: Documents) -> Callable[[], Store]:
 
 
 @pytest.fixture
-def store(new_store: Callable[[], Store]) -> Store:
-    return new_store()
+def store(
+    store_kind: str,
+    store_url: str,
+    open_backend: Callable[[str], Backend],
+    new_store: Callable[[], Store],
+    documents: Documents,
+) -> Store:
+    """An empty store, on each kind in turn. The clock of one in memory is the test's; that of others is the time."""
+    if store_kind == "memory":
+        return new_store()
+    return Store(open_backend(store_url), Clock(time.time()), documents)

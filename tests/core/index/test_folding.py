@@ -46,6 +46,7 @@ def test_processes_fold_at_different_lengths() -> None:
     assert same[0].threshold == same[1].threshold
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_fold_takes_six_requests_and_a_get_for_each_entry(store: Any) -> None:
     for number in range(20):
         store.run(number)
@@ -74,6 +75,7 @@ def test_entries_go_only_after_the_next_checkpoint_has_come(store: Any) -> None:
     assert len(left) == 2
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_second_fold_waits_until_there_is_something_new(store: Any) -> None:
     """Entries stay in the log after a fold; by the store's times they are known to be folded."""
     for number in range(3):
@@ -89,6 +91,7 @@ def test_a_second_fold_waits_until_there_is_something_new(store: Any) -> None:
     assert fold(index_of(store), threshold=4).applied == 4
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 @pytest.mark.parametrize(("age", "outcome"), [(0, "under way"), (59, "under way"), (61, "folded")])
 def test_fresh_advice_is_followed_and_old_advice_is_not(store: Any, age: int, outcome: str) -> None:
     store.run(1)
@@ -123,6 +126,7 @@ def test_an_edit_of_an_old_run_is_one_row(store: Any) -> None:
     assert view.table.column("name")[36].as_py() == "x"
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_checkpoints_beyond_three_go_but_never_a_base(store: Any) -> None:
     for number in range(100):
         store.run(number)
@@ -141,6 +145,7 @@ def test_checkpoints_beyond_three_go_but_never_a_base(store: Any) -> None:
     assert len(Index(store.backend).refresh()) == 114
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_beats_of_more_than_a_week_go_with_a_full_checkpoint(store: Any) -> None:
     old, new = store.documents.run_id(1), store.documents.run_id(2)
     store.beat(store.documents.beat(old))
@@ -214,6 +219,7 @@ def test_a_slower_fold_gives_way(store: Any) -> None:
     assert len(Index(store.backend).refresh()) == 1
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_the_tail_stays_near_the_threshold(store: Any) -> None:
     """I6: whoever ends a run looks at the log once; requests of a list do not grow with the runs."""
     longest = 0

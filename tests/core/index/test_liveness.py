@@ -34,6 +34,7 @@ def seen(index: Index) -> tuple[str, str]:
     return one["status"], one["liveness"]
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 @pytest.mark.parametrize(("minutes", "expected"), [(0, "Running"), (14, "Running"), (16, "Lost"), (10_000, "Lost")])
 def test_a_beat_counts_for_fifteen_minutes_of_the_stores_clock(store: Any, minutes: int, expected: str) -> None:
     running(store)
@@ -41,6 +42,7 @@ def test_a_beat_counts_for_fifteen_minutes_of_the_stores_clock(store: Any, minut
     assert seen(Index(store.backend, clock=store.clock.moment))[0] == expected
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_without_a_clock_a_silent_store_says_unknown(store: Any) -> None:
     """The beat is the newest thing in the store: it may be of now or of last year."""
     running(store)
@@ -48,6 +50,7 @@ def test_without_a_clock_a_silent_store_says_unknown(store: Any) -> None:
     assert seen(Index(store.backend)) == ("Running", "unknown")
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_newer_objects_show_that_a_beat_is_old(store: Any) -> None:
     running(store)
     store.clock.now += 16 * MINUTE
@@ -55,6 +58,7 @@ def test_newer_objects_show_that_a_beat_is_old(store: Any) -> None:
     assert seen(Index(store.backend)) == ("Lost", "lost")
 
 
+@pytest.mark.memory_only("its storage does not tell the time")
 def test_a_reader_that_stays_counts_the_time_it_waits(store: Any) -> None:
     running(store)
     waited = [0.0]
@@ -64,6 +68,7 @@ def test_a_reader_that_stays_counts_the_time_it_waits(store: Any) -> None:
     assert seen(index) == ("Lost", "lost")
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_beat_seen_to_move_shows_life(store: Any) -> None:
     run_id = running(store)
     waited = [0.0]
@@ -88,6 +93,7 @@ def test_an_exact_clock_that_lags_behind_what_was_seen_is_corrected() -> None:
     assert clock.liveness(NOON + timedelta(hours=1) - FRESH) == "alive"
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_start_whose_entry_was_just_written_is_a_sign_of_life(store: Any) -> None:
     store.write(store.documents.start(store.documents.run_id(1)))
     index = Index(store.backend, clock=store.clock.moment)
@@ -96,6 +102,7 @@ def test_a_start_whose_entry_was_just_written_is_a_sign_of_life(store: Any) -> N
     assert seen(index) == ("Lost", "lost")
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_without_beat_and_entry_a_run_is_lost_when_its_start_is_long_ago(store: Any) -> None:
     run_id = running(store)
     store.backend.delete(store.keys("beats/"))
@@ -105,6 +112,7 @@ def test_without_beat_and_entry_a_run_is_lost_when_its_start_is_long_ago(store: 
     assert seen(Index(store.backend, clock=store.clock.moment)) == ("Lost", "lost")
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_resumed_run_lives_by_the_beat_of_its_latest_main_writer(store: Any) -> None:
     documents = store.documents
     run_id, again = running(store), "main.00000000000000bb"
@@ -144,6 +152,7 @@ def test_an_end_takes_the_place_of_the_beat(store: Any) -> None:
     assert (loss["count"], loss["last"]) == (12, 0.75)
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_beats_are_read_again_only_when_they_changed_and_only_of_running_runs(store: Any) -> None:
     run_id = running(store)
     ended = store.run(5)

@@ -148,6 +148,7 @@ def test_a_collection_that_was_suspended_for_more_than_a_day_stops(store: Any) -
     assert store.keys(layout.OBJECTS) == keys
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 @pytest.mark.parametrize(("days", "left"), [(29, 1), (31, 0)])
 def test_condemned_lists_stay_for_thirty_days(store: Any, days: int, left: int) -> None:
     store.backend.put("gc/0123.json", encode({"format": 1, "wid": "x", "condemned": []}))

@@ -213,6 +213,7 @@ def test_a_list_takes_four_requests_and_five_while_the_base_is_not_cached(store:
     assert counting.counts() == {"list": 3}
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_requests_do_not_grow_with_unfolded_entries_but_for_one_get_each(store: Any) -> None:
     for number in range(750):
         store.run(number)
@@ -228,22 +229,24 @@ def test_requests_do_not_grow_with_unfolded_entries_but_for_one_get_each(store: 
 
 
 def test_a_folder_keeps_checkpoints_between_processes(store: Any, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
     for number in range(20):
         store.run(number)
     folded(store)
     store.run(20)
     folded(store)
     folded(store)
-    before = Index(store.backend, cache=tmp_path).refresh()
+    before = Index(store.backend, cache=cache).refresh()
     counting = CountingBackend(store.backend)
-    after = Index(counting, cache=tmp_path).refresh()
+    after = Index(counting, cache=cache).refresh()
     assert counting.counts() == {"list": 3}
     assert after.table.equals(before.table)
-    for path in tmp_path.rglob("*.parquet"):
+    for path in cache.rglob("*.parquet"):
         path.write_bytes(b"rubbish")
-    assert Index(store.backend, cache=tmp_path).refresh().table.equals(before.table)
+    assert Index(store.backend, cache=cache).refresh().table.equals(before.table)
 
 
+@pytest.mark.memory_only("the clock of its storage is the test's")
 def test_a_cached_checkpoint_is_not_taken_for_another_of_the_same_name(store: Any, tmp_path: Path) -> None:
     """An index that was deleted and rebuilt uses its numbers again."""
     store.run(1)

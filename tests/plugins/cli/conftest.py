@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from inspect import signature
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +13,9 @@ from click.testing import CliRunner, Result
 import runfolio
 from runfolio.records import FIELDS
 from runfolio_plugins.cli.program import build
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
 
 MakeRecord = Callable[..., dict[str, Any]]
 Invoke = Callable[..., Result]
@@ -70,25 +72,25 @@ class Filled(NamedTuple):
     """A store with runs in it.
 
     Attributes:
-        folder: where it is.
+        url: where it is.
         ids: of the runs of project "demo", oldest first.
         other: the id of the run of the project "other one".
     """
 
-    folder: Path
+    url: str
     ids: list[str]
     other: str
 
     @property
     def at(self) -> list[str]:
         """The options that lead there."""
-        return ["--store", str(self.folder), "--project", "demo"]
+        return ["--store", self.url, "--project", "demo"]
 
 
-def fill(folder: Path) -> Filled:
+def fill(url: str) -> Filled:
     """Make a store: four runs of "demo" with rates 10, 5, 2.5, 1.25, and one of another project and another user."""
     ids = []
-    with runfolio.open_history(folder, project="demo") as history:
+    with runfolio.open_history(url, project="demo") as history:
         for place, accuracy in enumerate([0.6792452830188679, 0.98, 1.0, 0.0]):
             rate = 10 / 2**place
             with history.start_run(
@@ -106,9 +108,9 @@ def fill(folder: Path) -> Filled:
                 run.log_bytes("logs/driver_log.txt", f"rate {rate}\nGröße\n".encode())
                 _extras(run, place)
             ids.append(run.id)
-    with runfolio.open_history(folder, project="other one") as history, history.start_run(system_metrics=False) as run:
+    with runfolio.open_history(url, project="other one") as history, history.start_run(system_metrics=False) as run:
         run.log("Accuracy", 0.5)
-    return Filled(folder, ids, run.id)
+    return Filled(url, ids, run.id)
 
 
 def _extras(run: Any, place: int) -> None:
@@ -129,18 +131,37 @@ def _extras(run: Any, place: int) -> None:
         run.log("status", "a metric named like a field")
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    """A store that the tests of a module only read."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        patch.setenv("RUNFOLIO_USER", "ada")
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield fill(tmp_path_factory.mktemp("filled") / "store")
+@pytest.fixture(scope="session")
+def filled_stores() -> dict[str, Filled]:
+    """What is filled already, by the kind of store."""
+    return {}
 
 
 @pytest.fixture
-def own(tmp_path: Path, invoke: Invoke) -> Filled:
+def filled(
+    store_kind: str,
+    store_url: str,
+    filled_stores: dict[str, Filled],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Filled:
+    """A store that tests only read: filled once, on each kind."""
+    if store_kind not in filled_stores:
+        # Those of a test that are in memory, or a folder of its own, need not outlive it.
+        lasting = {"local": str(tmp_path_factory.mktemp("filled") / "store"), "memory": "memory://filled"}
+        with monkeypatch.context() as patch:
+            patch.setenv("RUNFOLIO_USER", "ada")
+            filled_stores[store_kind] = fill(lasting.get(store_kind, store_url))
+    return filled_stores[store_kind]
+
+
+@pytest.fixture
+def own(store_url: str, invoke: Invoke) -> Filled:
     """A store for one test, which may change it."""
-    return fill(tmp_path / "store")
+    return fill(store_url)
+
+
+@pytest.fixture
+def objects(own: Filled, open_backend: Callable[[str], Backend]) -> Backend:
+    """What is in that store, without the SDK."""
+    return open_backend(own.url)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from click.testing import Result
+
+from runfolio import layout
+
+if TYPE_CHECKING:
+    from runfolio.backend import Backend
 
 Invoke = Callable[..., Result]
 ALL = ["logs/driver_log.txt", "outputs/model.pkl", "outputs/plots/a.png", "outputs/plots/b/c.png"]
@@ -17,7 +22,7 @@ ALL = ["logs/driver_log.txt", "outputs/model.pkl", "outputs/plots/a.png", "outpu
 class Filled(Protocol):
     """A store with runs; see conftest.py."""
 
-    folder: Path
+    url: str
     ids: list[str]
     other: str
     at: list[str]
@@ -85,10 +90,9 @@ def test_what_is_there_is_replaced_only_when_told(invoke: Invoke, filled: Filled
     assert Path("here/outputs/model.pkl").read_bytes() == b"\0\x80" * 100 + b"\2"
 
 
-def test_a_changed_object_is_not_handed_out(invoke: Invoke, own: Filled) -> None:
-    (stored,) = own.folder.glob(f"runs/demo/{own.ids[2]}/outputs/model.pkl")
-    stored.chmod(0o644)
-    stored.write_bytes(b"x" * stored.stat().st_size)
+def test_a_changed_object_is_not_handed_out(invoke: Invoke, own: Filled, objects: Backend) -> None:
+    stored = layout.artifact(own.ids[2], "outputs/model.pkl")
+    objects.put(stored, b"x" * objects.stat(stored).size)
     result = invoke("download", "#3", "-d", "here", *own.at, code=1)
     assert "SHA-256" in result.stdout
     assert "3 downloaded, 1 not downloaded" in result.stderr

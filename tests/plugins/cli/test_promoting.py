@@ -23,8 +23,8 @@ def test_from_a_run_to_a_file_by_its_link(own: Any, invoke: Invoke) -> None:
     (line,) = done.stdout.splitlines()[2:]
     assert line.split()[:2] == ["model.pkl", "1"]
     invoke("delete", own.ids[0], "--yes", *own.at)
-    invoke("store", "gc", "--delete", "--store", str(own.folder))
-    at = ["--store", str(own.folder)]
+    invoke("store", "gc", "--delete", "--store", own.url)
+    at = ["--store", own.url]
     done = invoke("assets", "download", "-l", "assets/model.pkl.link", "-d", "models", *at)
     assert Path("models/model.pkl").read_bytes() == b"\0\x80" * 100 + b"\0"
     assert "1 downloaded" in done.stderr
@@ -42,12 +42,12 @@ def test_a_folder_and_names_below_outputs(own: Any, invoke: Invoke) -> None:
     assert (data["path"], data["version"], data["link"]) == ("outputs/plots", 1, None)
     assert [one["path"] for one in data["files"]] == ["plots/a.png", "plots/b/c.png"]
     assert not Path("assets").exists()
-    invoke("assets", "download", "plots", "--store", str(own.folder))
+    invoke("assets", "download", "plots", "--store", own.url)
     assert Path("plots/b/c.png").read_bytes() == b"bc"
 
 
 def test_versions_aliases_and_taking_back(own: Any, invoke: Invoke) -> None:
-    at = ["--store", str(own.folder)]
+    at = ["--store", own.url]
     for run_id in own.ids[:2]:
         invoke("promote", run_id, "-ap", "outputs/model.pkl", "-n", "iris", *own.at)
     assert invoke("assets", "alias", "iris@1", "production", *at).stdout == "iris@production is iris@1 now\n"
@@ -70,9 +70,9 @@ def test_versions_aliases_and_taking_back(own: Any, invoke: Invoke) -> None:
 def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
     assert "It has: " in invoke("promote", own.ids[0], "-ap", "outputs/none", "-n", "x", *own.at, code=1).stderr
     assert "not allowed" in invoke("promote", own.ids[0], "-ap", "outputs", "-n", "a/b", *own.at, code=1).stderr
-    assert "there are: none" in invoke("assets", "info", "x", "--store", str(own.folder), code=1).stderr
-    invoke("assets", "download", "--store", str(own.folder), code=2)
-    assert invoke("assets", "list", "--store", str(own.folder)).stdout.splitlines()[2:] == []
+    assert "there are: none" in invoke("assets", "info", "x", "--store", own.url, code=1).stderr
+    invoke("assets", "download", "--store", own.url, code=2)
+    assert invoke("assets", "list", "--store", own.url).stdout.splitlines()[2:] == []
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
     ],
 )
 def test_a_shell_completes_names(own: Any, monkeypatch: pytest.MonkeyPatch, begun: str, expected: list[str]) -> None:
-    with runfolio.open_history(own.folder, project="demo") as history:
+    with runfolio.open_history(own.url, project="demo") as history:
         for name in ("iris", "iris", "plots"):
             history.run(own.ids[2]).promote("outputs/plots", name, link=False)
         history.assets.alias("iris@1", "prod")
-    monkeypatch.setenv("RUNFOLIO_STORE", str(own.folder))
+    monkeypatch.setenv("RUNFOLIO_STORE", own.url)
     assert completed(f"runfolio assets info {begun}", 3) == expected
 
 

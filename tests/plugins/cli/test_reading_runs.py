@@ -44,7 +44,7 @@ KEYS = [
 class Filled(Protocol):
     """A store with runs; see conftest.py."""
 
-    folder: Path
+    url: str
     ids: list[str]
     other: str
     at: list[str]
@@ -113,13 +113,13 @@ def test_mine(invoke: Invoke, filled: Filled, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_all_projects(invoke: Invoke, filled: Filled) -> None:
-    runs = json.loads(invoke("list", "-o", "json", "--store", str(filled.folder), "--project", "*").stdout)
+    runs = json.loads(invoke("list", "-o", "json", "--store", filled.url, "--project", "*").stdout)
     assert {run["project"] for run in runs} == {"demo", "other one"}
 
 
 def test_the_project_of_the_current_folder_is_the_default(invoke: Invoke, filled: Filled) -> None:
     Path("runfolio.toml").write_text('project = "other one"\n', encoding="utf-8")
-    assert filled.other in invoke("list", "--store", str(filled.folder)).stdout
+    assert filled.other in invoke("list", "--store", filled.url).stdout
 
 
 def test_nothing_to_list_is_said_beside_the_output(invoke: Invoke, filled: Filled) -> None:
@@ -127,7 +127,7 @@ def test_nothing_to_list_is_said_beside_the_output(invoke: Invoke, filled: Fille
         result = invoke("list", "-o", output, "--where", "Accuracy > 7", *filled.at)
         assert result.stdout == expected
         assert "no run of the project 'demo' that fits" in result.stderr
-        assert str(filled.folder) in result.stderr
+        assert filled.url in result.stderr
 
 
 def test_columns(invoke: Invoke, filled: Filled) -> None:
@@ -223,7 +223,7 @@ def test_no_run_or_two_are_usage_errors(invoke: Invoke, filled: Filled) -> None:
 def test_a_run_that_is_not_there(invoke: Invoke, filled: Filled, word: str) -> None:
     result = invoke("info", word, *filled.at, code=1)
     assert result.stderr.startswith("Error: ")
-    assert str(filled.folder) in result.stderr
+    assert filled.url in result.stderr
     assert "runfolio list" in result.stderr
     assert "\x1b" not in result.stderr
 
@@ -317,14 +317,14 @@ def test_compare_all_and_three_runs(invoke: Invoke, filled: Filled) -> None:
     }  # fmt: skip
 
 
-def test_compare_tells_where_curves_part_and_the_best_values(invoke: Invoke, tmp_path: Path) -> None:
-    with runfolio.open_history(tmp_path / "store", project="demo") as history:
+def test_compare_tells_where_curves_part_and_the_best_values(invoke: Invoke, store_url: str) -> None:
+    with runfolio.open_history(store_url, project="demo") as history:
         for last in (0.25, 0.75):
             with history.start_run(system_metrics=False) as run:
                 run.define_metric("loss", goal="min")
                 for step, loss in enumerate([2.0, 0.5, last]):
                     run.log("loss", loss, step=step)
-    at = ["--store", str(tmp_path / "store"), "--project", "demo"]
+    at = ["--store", store_url, "--project", "demo"]
     rows = [line.split() for line in invoke("compare", "#1", "#2", *at).stdout.splitlines()]
     assert ["metrics", "loss", "0.25", "0.75", "+0.5", "(+200.0%),", "apart", "from", "step", "2", "on"] in rows
     assert ["metrics", "loss", "(best:", "min)", "0.25", "0.5", "+0.25", "(+100.0%)"] in rows
@@ -353,9 +353,9 @@ def test_an_unknown_scheme_is_an_error(invoke: Invoke) -> None:
     assert "nosuch" in invoke("list", "--store", "nosuch://x/y", code=1).stderr
 
 
-def test_a_running_run_has_no_duration_and_says_why_it_has_no_files(invoke: Invoke, tmp_path: Path) -> None:
-    at = ["--store", str(tmp_path / "store")]
-    with runfolio.open_history(tmp_path / "store", project="demo") as history:
+def test_a_running_run_has_no_duration_and_says_why_it_has_no_files(invoke: Invoke, store_url: str) -> None:
+    at = ["--store", store_url]
+    with runfolio.open_history(store_url, project="demo") as history:
         run = history.start_run(system_metrics=False)
         run.log("loss", 0.5)
         assert run.flush(60)

@@ -31,7 +31,7 @@ def test_tsv_and_query(invoke: Invoke, filled: Any) -> None:
 
 
 def test_every_project_and_a_condition(invoke: Invoke, filled: Any) -> None:
-    at = ["--store", str(filled.folder), "-o", "tsv"]
+    at = ["--store", filled.url, "-o", "tsv"]
     assert invoke("sql", "select count(*) from runs", *at, "--project", "*").stdout == "5\n"
     assert invoke("sql", "select count(*) from runs", *at, "--project", "demo", "--where", "tag:even").stdout == "2\n"
 

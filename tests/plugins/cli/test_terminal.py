@@ -13,14 +13,17 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 import runfolio
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="platform: needs a POSIX terminal")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="platform: needs a POSIX terminal"),
+    pytest.mark.not_in_memory("other processes use the store"),
+    pytest.mark.clouds_on_request("starts processes"),
+]
 
 PROGRAM = [sys.executable, "-m", "runfolio_plugins.cli"]
 Terminal = Callable[..., tuple[int, str]]
@@ -29,7 +32,7 @@ Terminal = Callable[..., tuple[int, str]]
 class Filled(Protocol):
     """A store with runs; see conftest.py."""
 
-    folder: Path
+    url: str
     ids: list[str]
     at: list[str]
 
@@ -124,11 +127,11 @@ def test_a_binary_file_is_not_sent_to_a_terminal(terminal: Terminal, filled: Fil
     assert "\0" not in shown
 
 
-def test_a_log_is_shown_without_what_could_act(terminal: Terminal, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_a_log_is_shown_without_what_could_act(terminal: Terminal, store_url: str) -> None:
+    store = store_url
     with runfolio.open_history(store) as history, history.start_run(system_metrics=False) as run:
         run.log_bytes("logs/driver_log.txt", ("\x1b[31mred\x1b[0m \x1b]0;owned\x07 é\n" * 20_000).encode())
-    code, shown = terminal("info", run.id, "-a", "driver_log", "--store", str(store))
+    code, shown = terminal("info", run.id, "-a", "driver_log", "--store", store)
     assert code == 0
     assert shown == "\x1b[31mred\x1b[0m \\x1b]0;owned\\x07 é\n" * 20_000
 
@@ -138,26 +141,26 @@ def test_delete_asks_at_a_terminal(terminal: Terminal, own: Filled, answer: str,
     found, shown = terminal("delete", "#1", *own.at, answer=answer)
     assert "Delete this run for good? [y/N]" in shown
     assert found == code
-    with runfolio.open_history(own.folder, project="demo") as history:
+    with runfolio.open_history(own.url, project="demo") as history:
         assert len(history.runs()) == left
 
 
-def test_a_download_shows_its_progress(terminal: Terminal, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_a_download_shows_its_progress(terminal: Terminal, store_url: str) -> None:
+    store = store_url
     with runfolio.open_history(store) as history, history.start_run(system_metrics=False) as run:
         run.log_bytes("outputs/[red]big.bin", os.urandom(20_000_000))
-    code, shown = terminal("download", run.id, "-d", "here", "--store", str(store), columns=120)
+    code, shown = terminal("download", run.id, "-d", "here", "--store", store, columns=120)
     assert code == 0
     assert "20.0 MB" in shown or "20.0/20.0 MB" in shown
     assert "[red]big.bin" in shown
     assert "1 downloaded in" in shown
 
 
-def test_ctrl_c_ends_with_130_and_no_traceback(filled: Filled, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_ctrl_c_ends_with_130_and_no_traceback(filled: Filled, store_url: str) -> None:
+    store = store_url
     with runfolio.open_history(store) as history, history.start_run(system_metrics=False) as run:
         run.log_bytes("outputs/big.txt", b"line\n" * 2_000_000)
-    command = [*PROGRAM, "info", run.id, "-a", "big.txt", "--store", str(store)]
+    command = [*PROGRAM, "info", run.id, "-a", "big.txt", "--store", store]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     # It has begun to print, and now waits because nobody reads on.
@@ -167,11 +170,11 @@ def test_ctrl_c_ends_with_130_and_no_traceback(filled: Filled, tmp_path: Path) -
     assert (process.returncode, stderr) == (130, b"Interrupted.\n")
 
 
-def test_head_ends_a_listing_quietly(filled: Filled, tmp_path: Path) -> None:
-    store = tmp_path / "store"
+def test_head_ends_a_listing_quietly(filled: Filled, store_url: str) -> None:
+    store = store_url
     with runfolio.open_history(store) as history, history.start_run(system_metrics=False) as run:
         run.log_bytes("outputs/big.txt", b"line\n" * 2_000_000)
-    command = [*PROGRAM, "info", run.id, "-a", "big.txt", "--store", str(store)]
+    command = [*PROGRAM, "info", run.id, "-a", "big.txt", "--store", store]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.read(5) == b"line\n"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from runfolio.backend import Backend
     from runfolio.store.segments import RowFile
 
+pytestmark = pytest.mark.local_only("the journal of a killed process (tests/core/sdk/test_processes.py: each store)")
+
 RUN = "iris_1700000000000-abcde"
 CHILD = textwrap.dedent(
     """

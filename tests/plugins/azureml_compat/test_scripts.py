@@ -12,7 +12,12 @@ import pytest
 
 Start = Callable[..., Any]
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.local_only(
+        "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+    ),
+]
 
 
 def test_the_module_sys_is_there_without_an_import(start: Start) -> None:

@@ -98,9 +98,11 @@ def test_the_wheel_of_the_distribution_holds_nothing_but_azureml(tmp_path: Path)
     assert set(names) == {*python_files(DISTRIBUTION / "src")}
 
 
-def test_the_path_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNFOLIO_STORE", str(tmp_path / "store"))
-    with rf.open_history(tmp_path / "store") as history:
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
+def test_the_path_of_a_link(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNFOLIO_STORE", store_url)
+    with rf.open_history(store_url) as history:
         with history.start_run(system_metrics=False) as run:
             run.log_bytes("outputs/model.pkl", b"a model")
         history.run(run.id).promote("outputs/model.pkl", name="model.pkl")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,9 @@ from runfolio_plugins.azureml_compat.workbench_logger import (
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[rf.ActiveRun]:
+def run(store_url: str) -> Iterator[rf.ActiveRun]:
     """The current run, in a store of its own."""
-    with rf.start_run(project="demo", store=str(tmp_path / "store"), system_metrics=False) as run:
+    with rf.start_run(project="demo", store=store_url, system_metrics=False) as run:
         yield run
 
 

@@ -36,6 +36,7 @@ def test_from_a_run_to_a_file_by_its_link(own: Any, invoke: Invoke) -> None:
     assert Path("models/model.pkl").stat().st_size == 201
 
 
+@pytest.mark.clouds_on_request("makes five runs of its own")
 def test_a_folder_and_names_below_outputs(own: Any, invoke: Invoke) -> None:
     done = invoke("promote", own.ids[2], "-ap", "plots", "-n", "plots", "--no-link", "-o", "json", *own.at)
     data = json.loads(done.stdout)
@@ -46,6 +47,7 @@ def test_a_folder_and_names_below_outputs(own: Any, invoke: Invoke) -> None:
     assert Path("plots/b/c.png").read_bytes() == b"bc"
 
 
+@pytest.mark.clouds_on_request("makes five runs of its own")
 def test_versions_aliases_and_taking_back(own: Any, invoke: Invoke) -> None:
     at = ["--store", own.url]
     for run_id in own.ids[:2]:
@@ -67,6 +69,7 @@ def test_versions_aliases_and_taking_back(own: Any, invoke: Invoke) -> None:
     assert json.loads(Path("assets/iris.link").read_text())["version"] == 1
 
 
+@pytest.mark.clouds_on_request("makes five runs of its own")
 def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
     assert "It has: " in invoke("promote", own.ids[0], "-ap", "outputs/none", "-n", "x", *own.at, code=1).stderr
     assert "not allowed" in invoke("promote", own.ids[0], "-ap", "outputs", "-n", "a/b", *own.at, code=1).stderr
@@ -75,6 +78,7 @@ def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
     assert invoke("assets", "list", "--store", own.url).stdout.splitlines()[2:] == []
 
 
+@pytest.mark.clouds_on_request("makes five runs of its own")
 @pytest.mark.parametrize(
     ("begun", "expected"),
     [

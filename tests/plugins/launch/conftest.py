@@ -42,10 +42,11 @@ class Tracked:
 
 
 class Project:
-    """A project with a store of its own."""
+    """A project, by default with the store of its folder."""
 
     def __init__(self, root: Path, state: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.root = root
+        self.store = str(root / ".runfolio" / "store")
         self.state = state
         self._capfd = capfd
 
@@ -67,7 +68,7 @@ class Project:
 
     def history(self) -> rf.History:
         """Open the history of the project."""
-        return rf.open_history(str(self.root / ".runfolio" / "store"), project="proj")
+        return rf.open_history(self.store, project="proj")
 
     def launch(self, script: str, *arguments: str, **options: Any) -> Tracked:
         """Execute a tracked run in this process. `script` is a file, or the text of one."""

@@ -17,6 +17,10 @@ from runfolio_plugins.launch.request import LaunchRequest
 if TYPE_CHECKING:
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
 
+pytestmark = pytest.mark.local_only(
+    "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+)
+
 LIMIT = 60
 
 

@@ -24,6 +24,10 @@ from runfolio_plugins.launch.workspace import KEPT_FOLDERS, Kept, RunFolder, due
 if TYPE_CHECKING:
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
 
+pytestmark = pytest.mark.local_only(
+    "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+)
+
 TOOL = f"{sys.executable} -m runfolio_plugins.cli"
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
 
 
+pytestmark = pytest.mark.local_only(
+    "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+)
+
+
 def test_output_is_shown_in_the_documented_order(project: Project) -> None:
     done = project.launch("import sys\nprint('hällo 漢字 🎉')\nprint('oops', file=sys.stderr)\n")
     run_id = done.run.id

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from conftest import Project  # type: ignore[import-not-found]  # pytest's own module
 
+pytestmark = pytest.mark.local_only(
+    "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+)
+
 LIMIT = 60
 LOGGING = """
 import os, signal, sys, time

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from tests.plugins.launch.conftest import Project
 
+pytestmark = pytest.mark.local_only(
+    "tracked runs: processes, files and signals of this machine (tests/plugins/launch/test_stores.py: each store)"
+)
+
 PLAIN = "import sys\nprint('arguments', sys.argv[1:])\n"
 
 

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="platform: reads
 
 
 @pytest.fixture
-def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[rf.History]:
+def history(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[rf.History]:
     monkeypatch.setenv("RUNFOLIO_SYSTEM_METRICS_INTERVAL", "0.1")
-    with rf.open_history(str(tmp_path / "store"), project="demo") as history:
+    with rf.open_history(store_url, project="demo") as history:
         yield history
 
 
@@ -62,13 +62,13 @@ def test_a_run_is_sampled_at_the_interval_of_the_settings(history: rf.History) -
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "project"])
-def test_it_can_be_turned_off(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_turned_off(how: str, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if how == "environment":
         monkeypatch.setenv("RUNFOLIO_SYSTEM_METRICS", "false")
     if how == "project":
         Path("runfolio.toml").write_text("[system_metrics]\nenabled = false\n")
     with (
-        rf.open_history(str(tmp_path / "store"), project="demo") as history,
+        rf.open_history(store_url, project="demo") as history,
         history.start_run(system_metrics=False if how == "argument" else None) as run,
     ):
         run.log("a", 1)
@@ -105,6 +105,8 @@ def test_two_runs_of_one_process_are_sampled_apart(history: rf.History) -> None:
         assert set(run.metrics()["name"].to_pylist()) >= ALWAYS
 
 
+@pytest.mark.not_in_memory("other processes use the store")
+@pytest.mark.clouds_on_request("starts processes")
 def test_a_forked_child_leaves_the_sampler_alone(history: rf.History) -> None:
     script = """
 import os, sys, time

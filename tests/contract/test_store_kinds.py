@@ -79,8 +79,8 @@ def test_a_limit_without_a_reason_is_refused() -> None:
         for reason in ("", "()", "('')", "('  ')", "(7)", "('a', 'b')", "(reason='a')")
     ]
     for number, mark in enumerate(marks):
-        code = f"import pytest\n@pytest.mark.{mark}\ndef test_one(store_url):\n    pass\n"
-        Path(f"test_{number}.py").write_text(code, encoding="utf-8")
+        module = f"import pytest\n@pytest.mark.{mark}\ndef test_one(store_url):\n    pass\n"
+        Path(f"test_{number}.py").write_text(module, encoding="utf-8")
     Path("test_right.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
     code, lines = tried("--continue-on-collection-errors")
     assert code != 0

@@ -77,7 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _limits(item: pytest.Item) -> dict[str, str]:
     """Return the markers of a test that take kinds away, each with its reason."""
-    found = {}
+    found: dict[str, str] = {}
     for name in _ADMITTED:
         for mark in item.iter_markers(name):
             match mark.args:
@@ -90,8 +90,9 @@ def _limits(item: pytest.Item) -> dict[str, str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the kinds that were not asked for, and note on each test its kind of store and what limits it."""
-    asked = set(config.getoption("--store") or ())
-    chosen, left_out = [], []
+    asked: set[str] = set(config.getoption("--store") or ())
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         limits = _limits(item)
         kind = _kind(item, limits)

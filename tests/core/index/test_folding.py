@@ -103,6 +103,7 @@ def test_fresh_advice_is_followed_and_old_advice_is_not(store: Any, age: int, ou
         assert layout.FOLD_ADVICE not in store.keys(layout.LOG)
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_deltas_are_written_until_they_reach_an_eighth_of_their_base(store: Any) -> None:
     for number in range(16):
         store.run(number)

@@ -190,6 +190,7 @@ def test_unreadable_entries_are_neither_applied_nor_held(store: Any) -> None:
 # Requests.
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_a_list_takes_four_requests_and_five_while_the_base_is_not_cached(store: Any) -> None:
     for number in range(40):
         store.run(number)
@@ -228,6 +229,7 @@ def test_requests_do_not_grow_with_unfolded_entries_but_for_one_get_each(store: 
     assert counting.counts()["get"] == 0, "what was read before is not asked for again"
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_a_folder_keeps_checkpoints_between_processes(store: Any, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for number in range(20):
@@ -346,6 +348,7 @@ def test_a_gap_before_a_damaged_checkpoint_is_damage_too(store: Any) -> None:
         Index(store.backend).refresh()
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_a_base_that_is_gone_for_good_is_damage(store: Any) -> None:
     for number in range(20):
         store.run(number)
@@ -357,6 +360,7 @@ def test_a_base_that_is_gone_for_good_is_damage(store: Any) -> None:
         Index(store.backend).refresh()
 
 
+@pytest.mark.clouds_on_request("hundreds of requests in one test")
 def test_another_base_under_the_same_name_is_damage(store: Any) -> None:
     for number in range(20):
         store.run(number)

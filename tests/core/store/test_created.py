@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from runfolio.backend import Backend
     from runfolio.store.environment import Environment
-    from runfolio_backends.memory import MemoryBackend
 
 MINE = {"format": 1, "wid": "mine", "value": 1}
 THEIRS = {"format": 1, "wid": "theirs", "value": 2}
@@ -110,7 +109,7 @@ def test_patience_ends(backend: Backend, environment: Environment, clock: Callab
 class _Vanishing(WrappedBackend):
     """Exists when it is created and is gone when it is read, a few times."""
 
-    def __init__(self, inner: MemoryBackend, times: int) -> None:
+    def __init__(self, inner: Backend, times: int) -> None:
         super().__init__(inner)
         self.left = times
 

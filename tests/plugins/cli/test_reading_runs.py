@@ -12,6 +12,7 @@ from click.testing import Result
 
 import runfolio
 
+PRINTED = pytest.mark.clouds_on_request("what others read there as well, printed in many ways")
 Invoke = Callable[..., Result]
 KEYS = [
     "arguments",
@@ -72,6 +73,7 @@ def test_the_table_is_the_default_of_list(invoke: Invoke, filled: Filled) -> Non
     assert result.stderr == ""
 
 
+@PRINTED
 def test_json_has_flat_records_newest_first(invoke: Invoke, filled: Filled) -> None:
     runs = json.loads(invoke("list", "-o", "json", *filled.at).stdout)
     assert [run["run_id"] for run in runs] == filled.ids[::-1]
@@ -86,6 +88,7 @@ def test_json_has_flat_records_newest_first(invoke: Invoke, filled: Filled) -> N
     assert runs[3]["attachments"] == "logs/driver_log.txt, outputs/model.pkl"
 
 
+@PRINTED
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -105,6 +108,7 @@ def test_filters(invoke: Invoke, filled: Filled, options: list[str], expected: l
     assert numbers(invoke("list", "-o", "json", *options, *filled.at)) == expected
 
 
+@PRINTED
 def test_mine(invoke: Invoke, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLIO_USER", "bob")
     assert numbers(invoke("list", "-o", "json", "--mine", *filled.at)) == []
@@ -112,16 +116,19 @@ def test_mine(invoke: Invoke, filled: Filled, monkeypatch: pytest.MonkeyPatch) -
     assert numbers(invoke("list", "-o", "json", "--mine", *filled.at)) == [4, 3, 2, 1]
 
 
+@PRINTED
 def test_all_projects(invoke: Invoke, filled: Filled) -> None:
     runs = json.loads(invoke("list", "-o", "json", "--store", filled.url, "--project", "*").stdout)
     assert {run["project"] for run in runs} == {"demo", "other one"}
 
 
+@PRINTED
 def test_the_project_of_the_current_folder_is_the_default(invoke: Invoke, filled: Filled) -> None:
     Path("runfolio.toml").write_text('project = "other one"\n', encoding="utf-8")
     assert filled.other in invoke("list", "--store", filled.url).stdout
 
 
+@PRINTED
 def test_nothing_to_list_is_said_beside_the_output(invoke: Invoke, filled: Filled) -> None:
     for output, expected in (("table", ""), ("tsv", ""), ("json", "[]\n")):
         result = invoke("list", "-o", output, "--where", "Accuracy > 7", *filled.at)
@@ -130,6 +137,7 @@ def test_nothing_to_list_is_said_beside_the_output(invoke: Invoke, filled: Fille
         assert filled.url in result.stderr
 
 
+@PRINTED
 def test_columns(invoke: Invoke, filled: Filled) -> None:
     columns = "name, params.rate, min(loss), max(loss), loss, tag:even, params.opt.name, duration, properties.CommitId"
     result = invoke("list", "-o", "json", "--columns", columns, "--columns", "system/cpu", *filled.at)
@@ -144,6 +152,7 @@ def test_columns(invoke: Invoke, filled: Filled) -> None:
     assert invoke("list", "--columns", "name", "-o", "tsv", "--limit", "1", *filled.at).stdout == "run 3\n"
 
 
+@PRINTED
 def test_configured_output(invoke: Invoke, filled: Filled) -> None:
     Path("runfolio.toml").write_text('[output]\nformat = "table"\ncolumns = ["name"]\nlimit = 2\n', encoding="utf-8")
     assert invoke("list", *filled.at).stdout == "Name\n-----\nrun 3\nrun 2\n"
@@ -151,6 +160,7 @@ def test_configured_output(invoke: Invoke, filled: Filled) -> None:
     assert invoke("last", *filled.at).stdout.startswith("Accuracy  Regularization Rate")
 
 
+@PRINTED
 @pytest.mark.parametrize("option", ["--where", "--order-by", "--columns"])
 def test_a_bad_query_shows_the_place(invoke: Invoke, filled: Filled, option: str) -> None:
     result = invoke("list", option, "name = = 1 (", *filled.at, code=1)
@@ -159,6 +169,7 @@ def test_a_bad_query_shows_the_place(invoke: Invoke, filled: Filled, option: str
     assert result.stdout == ""
 
 
+@PRINTED
 def test_documented_queries(invoke: Invoke, filled: Filled) -> None:
     best = invoke("list", "--query", "@[?Accuracy != null] | max_by(@, &Accuracy).Accuracy", "-o", "json", *filled.at)
     assert best.stdout == "1.0\n"
@@ -170,6 +181,7 @@ def test_documented_queries(invoke: Invoke, filled: Filled) -> None:
     assert done.stdout == invoke("list", *filled.at).stdout
 
 
+@PRINTED
 def test_a_query_over_mixed_kinds_names_run_and_field(invoke: Invoke, filled: Filled) -> None:
     found = invoke("list", "-o", "json", "--query", "max_by(@, &mixed).mixed", *filled.at)
     assert found.stdout == "0.25\n"
@@ -184,12 +196,14 @@ def test_a_query_over_mixed_kinds_names_run_and_field(invoke: Invoke, filled: Fi
     assert invoke("list", "--query", "[?mixed > `0.1`].run_number", "-o", "tsv", *filled.at).stdout == "4\n"
 
 
+@PRINTED
 def test_last(invoke: Invoke, filled: Filled) -> None:
     record = json.loads(invoke("last", *filled.at).stdout)
     assert record["run_id"] == filled.ids[3]
     assert invoke("last", "--query", "status", "-o", "tsv", *filled.at).stdout == "Completed\n"
 
 
+@PRINTED
 def test_one_run_says_how_it_ended(invoke: Invoke, filled: Filled) -> None:
     for command in (["last"], ["info", "#4"]):
         ending = json.loads(invoke(*command, *filled.at).stdout)["ending"]
@@ -197,6 +211,7 @@ def test_one_run_says_how_it_ended(invoke: Invoke, filled: Filled) -> None:
     assert "ending" not in json.loads(invoke("list", "-o", "json", *filled.at).stdout)[0]
 
 
+@PRINTED
 def test_last_is_mine_unless_widened(invoke: Invoke, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNFOLIO_USER", "bob")
     assert "bob" in invoke("last", *filled.at, code=1).stderr
@@ -204,6 +219,7 @@ def test_last_is_mine_unless_widened(invoke: Invoke, filled: Filled, monkeypatch
     assert filled.ids[3] in invoke("info", "@last:any", *filled.at).stdout
 
 
+@PRINTED
 @pytest.mark.parametrize("form", ["id", "short", "number", "project number", "last", "@last", "-r", "--run", "both"])
 def test_a_run_is_given_as_a_word_or_an_option(invoke: Invoke, filled: Filled, form: str) -> None:
     whole = filled.ids[3]
@@ -214,11 +230,13 @@ def test_a_run_is_given_as_a_word_or_an_option(invoke: Invoke, filled: Filled, f
     assert json.loads(invoke("info", *words, *filled.at).stdout)["run_id"] == whole
 
 
+@PRINTED
 def test_no_run_or_two_are_usage_errors(invoke: Invoke, filled: Filled) -> None:
     assert "Which run?" in invoke("info", *filled.at, code=2).stderr
     assert "Two runs" in invoke("info", "#1", "-r", "#2", *filled.at, code=2).stderr
 
 
+@PRINTED
 @pytest.mark.parametrize("word", ["zzzzz", "nothing at all", "#99", "demo_1506000000000-aaaaa", "\x1b[2J"])
 def test_a_run_that_is_not_there(invoke: Invoke, filled: Filled, word: str) -> None:
     result = invoke("info", word, *filled.at, code=1)
@@ -228,6 +246,7 @@ def test_a_run_that_is_not_there(invoke: Invoke, filled: Filled, word: str) -> N
     assert "\x1b" not in result.stderr
 
 
+@PRINTED
 def test_info_as_a_table_shows_everything_once(invoke: Invoke, filled: Filled) -> None:
     lines = invoke("info", "#2", "-o", "table", *filled.at).stdout.splitlines()
     assert lines[0].split() == ["Name", "Value"]
@@ -246,6 +265,7 @@ def test_info_prints_files(invoke: Invoke, filled: Filled) -> None:
     assert invoke("info", "#3", "-a", "c.png", *filled.at).stdout_bytes == b"bc"
 
 
+@PRINTED
 def test_info_of_a_file_that_is_not_there(invoke: Invoke, filled: Filled) -> None:
     result = invoke("info", "#1", "-a", "control_log", *filled.at, code=1)
     assert result.stdout == ""
@@ -253,6 +273,7 @@ def test_info_of_a_file_that_is_not_there(invoke: Invoke, filled: Filled) -> Non
     assert "outputs/model.pkl" in result.stderr
 
 
+@PRINTED
 def test_info_lists_files(invoke: Invoke, filled: Filled) -> None:
     files = json.loads(invoke("info", "#3", "--artifacts", *filled.at).stdout)
     assert [one["path"] for one in files] == [
@@ -262,6 +283,7 @@ def test_info_lists_files(invoke: Invoke, filled: Filled) -> None:
     assert "outputs/model.pkl" in invoke("info", "#3", "--artifacts", "-o", "table", *filled.at).stdout
 
 
+@PRINTED
 def test_best_takes_the_best_value_of_the_series(invoke: Invoke, filled: Filled) -> None:
     result = invoke("best", "loss", *filled.at)
     record: dict[str, Any] = json.loads(result.stdout)
@@ -272,6 +294,7 @@ def test_best_takes_the_best_value_of_the_series(invoke: Invoke, filled: Filled)
     assert "--goal" not in result.stderr
 
 
+@PRINTED
 def test_best_says_when_it_has_to_guess(invoke: Invoke, filled: Filled) -> None:
     result = invoke("best", "Accuracy", "--query", "best.value", *filled.at)
     assert result.stdout == "1.0\n"
@@ -281,16 +304,19 @@ def test_best_says_when_it_has_to_guess(invoke: Invoke, filled: Filled) -> None:
     assert "define_metric" not in lowest.stderr
 
 
+@PRINTED
 def test_best_of_a_metric_that_no_run_has(invoke: Invoke, filled: Filled) -> None:
     assert "'nothing'" in invoke("best", "nothing", *filled.at, code=1).stderr
 
 
+@PRINTED
 def test_best_as_a_table_is_a_line_of_the_list(invoke: Invoke, filled: Filled) -> None:
     lines = invoke("best", "Accuracy", "-o", "table", *filled.at).stdout.splitlines()
     assert len(lines) == 3
     assert filled.ids[2] in lines[2]
 
 
+@PRINTED
 def test_compare_shows_what_differs(invoke: Invoke, filled: Filled) -> None:
     lines = invoke("compare", "#1", "#2", *filled.at).stdout.splitlines()
     assert lines[0].split() == ["Section", "Name", filled.ids[0], filled.ids[1], "Difference"]
@@ -304,6 +330,7 @@ def test_compare_shows_what_differs(invoke: Invoke, filled: Filled) -> None:
     assert "\x1b" not in "".join(lines)
 
 
+@PRINTED
 def test_compare_all_and_three_runs(invoke: Invoke, filled: Filled) -> None:
     result = invoke("compare", "#1", "-r", "#2", "#3", "--all", "-o", "json", *filled.at)
     found = json.loads(result.stdout)
@@ -332,6 +359,7 @@ def test_compare_tells_where_curves_part_and_the_best_values(invoke: Invoke, sto
     assert json.loads(invoke("compare", "#1", "#2", *query, *at).stdout) == [2, [0.25, 0.5], [0.0, 0.25]]
 
 
+@PRINTED
 def test_compare_needs_two_different_runs(invoke: Invoke, filled: Filled) -> None:
     assert "2 or more" in invoke("compare", "#1", *filled.at, code=2).stderr
     assert "2 or more" in invoke("compare", "#1", "#1", *filled.at, code=2).stderr

@@ -146,6 +146,30 @@ def job_of(run: Run) -> tuple[str, str] | None:
     return (run.record.target, handle) if isinstance(handle, str) and run.record.target else None
 
 
+def cancel_elsewhere(run: Run) -> bool | None:
+    """Have the job of a submitted run told to end. One that has not begun is gone at once, and the run is Canceled.
+
+    Returns:
+        True when it was told; None when the run has no job, or its job has ended.
+
+    Raises:
+        ConfigurationError: its target is not configured here.
+        TargetError: the target cannot be asked now.
+    """
+    found = job_of(run)
+    if found is None:
+        return None
+    name, handle = found
+    history = run._history  # noqa: SLF001 (a part of it)
+    with open_target(name, history.settings) as target:
+        if target.status(handle).final:
+            return None
+        target.cancel(handle)
+        if run.refresh().status == JobStatus.QUEUED and target.status(handle) is JobStatus.CANCELED:
+            settle(history, run.id, JobStatus.CANCELED, handle)
+    return True
+
+
 def follow(history: History, run_id: str, target: Target, handle: str) -> int:
     """Show what a job prints until it ends. Returns the exit code of the script.
 

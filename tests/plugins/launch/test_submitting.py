@@ -18,7 +18,7 @@ from runfolio_plugins.launch.local_target import LocalTarget
 from runfolio_plugins.launch.request import LaunchRequest
 from runfolio_plugins.launch.story import Story
 from runfolio_plugins.launch.submitted import go_on
-from runfolio_plugins.launch.submitting import job_of, settle, submit, submit_and_show
+from runfolio_plugins.launch.submitting import cancel_elsewhere, job_of, settle, submit, submit_and_show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +194,23 @@ def test_ctrl_c_cancels_the_run(there: Project, marker: Path, processes: Callabl
     assert "canceled" in err
     assert "Execution Details" in out
     assert "Canceled" == there.last().status
+
+
+def test_a_detached_run_can_be_canceled(there: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    there.write("script.py", "")
+    told: list[str] = []
+    monkeypatch.setattr(LocalTarget, "submit", lambda self, job: "a handle")
+    monkeypatch.setattr(LocalTarget, "cancel", lambda self, handle: told.append(handle))
+    monkeypatch.setattr(LocalTarget, "status", lambda self, handle: JobStatus.CANCELED if told else JobStatus.QUEUED)
+    run_id, handle = begun(there)
+    with there.history() as history:
+        assert cancel_elsewhere(history.run(run_id))
+        assert [handle] == told
+        assert "Canceled" == history.run(run_id).status
+        assert cancel_elsewhere(history.run(run_id)) is None
+        with history.start_run() as here:
+            pass
+        assert cancel_elsewhere(history.run(here.id)) is None
 
 
 def test_a_run_that_was_canceled_meanwhile_does_not_begin(there: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,10 @@ class StoreAddress:
     @property
     def word(self) -> str:
         """What means the same store, with its options, to another process of this user: its name, else its URL."""
-        # A relative path in a project's file starts at that file, of which the other process may have a copy.
-        of_project = self.origin.kind == "project" and self.path is not None
-        return self.url if self.name is None or of_project else self.name
+        # A relative path in a project's file starts at that file, of which the other process may have a copy; a
+        # profile that was handed over in this process is in no file.
+        private = self.origin.kind == "argument" or (self.origin.kind == "project" and self.path is not None)
+        return self.url if self.name is None or private else self.name
 
     def __repr__(self) -> str:
         return f"StoreAddress({redaction.redact_url(self.url)!r}, origin={str(self.origin)!r})"

@@ -55,10 +55,11 @@ def runfolio_rerun(run: Run, arguments: Sequence[str] | None) -> str | None:
 
 @hookimpl
 def runfolio_cancel(run: Run) -> bool | None:
-    """Tell the launcher of a run of this machine to end it."""
+    """Tell the launcher of a run of this machine, or the target that has its job, to end it."""
     from runfolio_plugins.launch.running_here import cancel_here  # noqa: PLC0415 (loaded on use)
+    from runfolio_plugins.launch.submitting import cancel_elsewhere  # noqa: PLC0415
 
-    return cancel_here(run.id)
+    return cancel_here(run.id) or cancel_elsewhere(run)
 
 
 @hookimpl

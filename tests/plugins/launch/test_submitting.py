@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runfolio.errors import ConfigurationError, RunfolioError, TargetError, UntrustedStoreError
+from runfolio.errors import ConfigurationError, RunfolioError, RunStateError, TargetError, UntrustedStoreError
 from runfolio.target import JobStatus
 from runfolio_plugins.launch.known_targets import open_target
 from runfolio_plugins.launch.local_target import LocalTarget
 from runfolio_plugins.launch.request import LaunchRequest
 from runfolio_plugins.launch.story import Story
 from runfolio_plugins.launch.submitted import go_on
-from runfolio_plugins.launch.submitting import cancel_elsewhere, job_of, settle, submit, submit_and_show
+from runfolio_plugins.launch.submitting import job_of, settle, submit, submit_and_show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,13 +204,13 @@ def test_a_detached_run_can_be_canceled(there: Project, monkeypatch: pytest.Monk
     monkeypatch.setattr(LocalTarget, "status", lambda self, handle: JobStatus.CANCELED if told else JobStatus.QUEUED)
     run_id, handle = begun(there)
     with there.history() as history:
-        assert cancel_elsewhere(history.run(run_id))
+        history.run(run_id).cancel()
         assert [handle] == told
         assert "Canceled" == history.run(run_id).status
-        assert cancel_elsewhere(history.run(run_id)) is None
-        with history.start_run() as here:
-            pass
-        assert cancel_elsewhere(history.run(here.id)) is None
+        with pytest.raises(RunStateError, match="ended already"):
+            history.run(run_id).cancel()
+        with history.start_run() as here, pytest.raises(RunStateError, match="cannot be reached"):
+            history.run(here.id).cancel()
 
 
 def test_a_run_that_was_canceled_meanwhile_does_not_begin(there: Project, monkeypatch: pytest.MonkeyPatch) -> None:

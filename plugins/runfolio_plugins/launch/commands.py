@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
 import click
 
-_RUN_SETTINGS: Final = {
-    # Everything after the script belongs to the script, whatever it looks like.
-    "allow_interspersed_args": False,
-    "ignore_unknown_options": False,
-}
+from runfolio_plugins.launch.run_options import SCRIPT_SETTINGS, run_options
+
+if TYPE_CHECKING:
+    from runfolio_plugins.launch.request import LaunchRequest
 
 
-@click.command(context_settings=_RUN_SETTINGS, short_help="Run a script and record it.")
+@click.command(context_settings=SCRIPT_SETTINGS, short_help="Run a script and record it.")
 @click.option("-n", "--name", metavar="TEXT", help="A name for the run.")
-@click.option("-t", "--tag", "tags", metavar="WORD", multiple=True, help="A tag; may be given again.")
-@click.option("--note", metavar="TEXT", help="A note about the run.")
-@click.option(
-    "--project", metavar="NAME", help="Name of the project. Default: as configured, else the name of its folder."
-)
-@click.option("--experiment", metavar="NAME", help="What groups runs. Default: the name of the script.")
 @click.option("--in-place", is_flag=True, help="Run in the project itself instead of a copy of it.")
 @click.option("-d", "--detach", is_flag=True, help="Print the run id and go on in the background.")
-@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
+@click.option("--target", metavar="NAME", default="local", show_default=True, help="Where to run.")
 @click.option(
     "--capture", metavar="FOLDER", multiple=True, help="Store this folder besides outputs; may be given again."
 )
-@click.option("--snapshot", type=click.Choice(["full", "git", "off"]),
-              help="What is stored of the project: all, what Git tracks, nothing. Default: full.")  # fmt: skip
-@click.option("--no-system-metrics", is_flag=True, help="Do not sample CPU, memory, disk, network and GPU.")
-@click.option("--python", metavar="PATH", help="The interpreter. Default: the one that runs this command.")
-@click.option("--target", metavar="NAME", default="local", show_default=True, help="Where to run.")
-@click.option("--grace", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0, show_default=True,
-              help="Time between passing a signal on to the script and killing it.")  # fmt: skip
-@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True),
-              help="End the script after so long; the run is then Failed, with exit code 124.")  # fmt: skip
-@click.option("--retries", metavar="N", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Try a script that fails so often again, each time as another attempt of the run.")  # fmt: skip
-@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@run_options
 @click.argument("script")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -49,24 +32,13 @@ def run(
     context: click.Context,
     script: str,
     arguments: tuple[str, ...],
-    tags: tuple[str, ...],
-    capture: tuple[str, ...],
     *,
+    request: LaunchRequest,
     name: str | None,
-    note: str | None,
-    project: str | None,
-    experiment: str | None,
     in_place: bool,
     detach: bool,
-    module: bool,
-    snapshot: str | None,
-    no_system_metrics: bool,
-    python: str | None,
     target: str,
-    grace: float,
-    time_limit: float | None,
-    retries: int,
-    store: str | None,
+    capture: tuple[str, ...],
 ) -> None:
     """Run SCRIPT with ARGS and record it: output, files, values it logs, code state, environment.
 
@@ -81,28 +53,14 @@ def run(
       runfolio run -m mypackage.train --epochs 3
       runfolio run --detach train.py
     """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
-    from runfolio_plugins.launch.request import LaunchRequest  # noqa: PLC0415 (loaded on use)
-
-    request = LaunchRequest(
+    request = replace(
+        request,
         script=script,
         arguments=arguments,
-        module=module,
-        folder=str(Path.cwd()),
-        store=store,
-        project=project,
-        experiment=experiment,
         name=name,
-        note=note,
-        tags=tags,
         in_place=in_place,
-        capture=capture,
-        snapshot=snapshot,
-        system_metrics=False if no_system_metrics else None,
-        python=python,
         target=target,
-        grace=grace,
-        time_limit=time_limit,
-        retries=retries,
+        capture=capture,
     )
     if target != "local":
         from runfolio_plugins.launch.submitting import submit_and_show  # noqa: PLC0415 (loaded on use)
@@ -152,7 +110,7 @@ def go_on(
     context.exit(execute(run_id, profile, rest))
 
 
-@click.command(context_settings=_RUN_SETTINGS, short_help="Run the source of an earlier run again.")
+@click.command(context_settings=SCRIPT_SETTINGS, short_help="Run the source of an earlier run again.")
 @click.option("-n", "--name", metavar="TEXT", help="A name for the run.")
 @click.option("--project", metavar="NAME", help="Name of the project. Default: that of the current folder.")
 @click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
+
+from runfolio_plugins.launch.run_options import SCRIPT_SETTINGS, run_options
 
 if TYPE_CHECKING:
     from runfolio_plugins.launch.request import LaunchRequest
     from runfolio_plugins.launch.sweep_arguments import Arguments
 
-_SWEEP_SETTINGS: Final = {
-    # Everything after the script belongs to the script, whatever it looks like.
-    "allow_interspersed_args": False,
-    "ignore_unknown_options": False,
-}
 
-
-@click.command(context_settings=_SWEEP_SETTINGS, short_help="Run a script with many combinations of arguments.")
+@click.command(context_settings=SCRIPT_SETTINGS, short_help="Run a script with many combinations of arguments.")
 @click.option("-j", "--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
               help="So many runs at a time.")  # fmt: skip
 @click.option("--random", "count", metavar="N", type=click.IntRange(min=1),
@@ -29,24 +26,7 @@ _SWEEP_SETTINGS: Final = {
 @click.option("--dry-run", is_flag=True, help="Only print the arguments of each run.")
 @click.option("-d", "--detach", is_flag=True, help="Print the name of the sweep and go on in the background.")
 @click.option("-n", "--name", metavar="TEXT", help="A name; the runs are called NAME-1, NAME-2 and so on.")
-@click.option("-t", "--tag", "tags", metavar="WORD", multiple=True, help="A tag of each run; may be given again.")
-@click.option("--note", metavar="TEXT", help="A note about each run.")
-@click.option(
-    "--project", metavar="NAME", help="Name of the project. Default: as configured, else the name of its folder."
-)
-@click.option("--experiment", metavar="NAME", help="What groups runs. Default: the name of the script.")
-@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
-@click.option("--snapshot", type=click.Choice(["full", "git", "off"]),
-              help="What is stored of the project: all, what Git tracks, nothing. Default: full.")  # fmt: skip
-@click.option("--no-system-metrics", is_flag=True, help="Do not sample CPU, memory, disk, network and GPU.")
-@click.option("--python", metavar="PATH", help="The interpreter. Default: the one that runs this command.")
-@click.option("--grace", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0, show_default=True,
-              help="Time between passing a signal on to a script and killing it.")  # fmt: skip
-@click.option("--time-limit", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True),
-              help="End a script after so long; its run is then Failed.")  # fmt: skip
-@click.option("--retries", metavar="N", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Try a script that fails so often again, each time as another attempt of its run.")  # fmt: skip
-@click.option("--store", metavar="URL", help="Folder or URL of the store. Default: as configured.")
+@run_options
 @click.argument("script")
 @click.argument("words", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -54,8 +34,8 @@ def sweep(
     context: click.Context,
     script: str,
     words: tuple[str, ...],
-    tags: tuple[str, ...],
     *,
+    request: LaunchRequest,
     jobs: int,
     count: int | None,
     seed: int | None,
@@ -63,17 +43,6 @@ def sweep(
     dry_run: bool,
     detach: bool,
     name: str | None,
-    note: str | None,
-    project: str | None,
-    experiment: str | None,
-    module: bool,
-    snapshot: str | None,
-    no_system_metrics: bool,
-    python: str | None,
-    grace: float,
-    time_limit: float | None,
-    retries: int,
-    store: str | None,
 ) -> None:
     """Run SCRIPT once for each combination of the lists in ARGS, such as 0.01,0.1,1. Each is a tracked run.
 
@@ -88,31 +57,12 @@ def sweep(
       runfolio sweep --jobs 4 --random 20 --seed 1 train.py --lr 0.0001..1:log linear,rbf
       runfolio sweep --csv settings.csv train.py
     """  # noqa: D301 (click's mark for a paragraph that is not wrapped)
-    from runfolio_plugins.launch.request import LaunchRequest  # noqa: PLC0415 (loaded on use)
-
     chosen = _arguments(words, count, seed, table)
     if dry_run:
         for one in chosen:
             click.echo(" ".join(one.words))
         return
-    request = LaunchRequest(
-        script=script,
-        module=module,
-        folder=str(Path.cwd()),
-        store=store,
-        project=project,
-        experiment=experiment,
-        name=name,
-        note=note,
-        tags=tags,
-        snapshot=snapshot,
-        system_metrics=False if no_system_metrics else None,
-        python=python,
-        grace=grace,
-        time_limit=time_limit,
-        retries=retries,
-    )
-    context.exit(_sweep(request, chosen, jobs, detach=detach))
+    context.exit(_sweep(replace(request, script=script, name=name), chosen, jobs, detach=detach))
 
 
 def _arguments(words: tuple[str, ...], count: int | None, seed: int | None, table: Path | None) -> list[Arguments]:

@@ -34,6 +34,9 @@ from runfolio_plugins.launch.sweep_plan import MOST_BEGINNINGS, Sweep, Task, Tas
 if TYPE_CHECKING:
     from types import FrameType
 
+if sys.platform == "win32":
+    raise ConfigurationError("Sweeps need processes that fork, which Windows does not have: use several `runfolio run`")
+
 _PAUSE: Final = 0.5
 """Seconds between two looks at what other processes left in the folder."""
 _LOADED: Final = (

@@ -101,6 +101,7 @@ def test_a_late_writer_of_an_earlier_attempt_is_cut_when_it_ends(history: rf.His
     assert [1] == list(history.run(first.id).metric("a").values())
 
 
+@pytest.mark.not_in_memory("another process uses the store")
 def test_a_killed_process_is_resumed_at_once(
     history: rf.History, script: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

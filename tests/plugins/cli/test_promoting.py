@@ -82,23 +82,25 @@ def test_refusals_name_what_to_do(own: Any, invoke: Invoke) -> None:
 
 @pytest.mark.clouds_on_request("makes five runs of its own")
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("kind", "told", "reason"),
     [
-        (ValueError("no model card: add outputs/card.md"), "no model card: add outputs/card.md"),
-        (runfolio.RunStateError("not on a Friday"), "not on a Friday"),
-        (PermissionError(), "PermissionError"),
+        (ValueError, ("no model card: add outputs/card.md",), "no model card: add outputs/card.md"),
+        (runfolio.RunStateError, ("not on a Friday",), "not on a Friday"),
+        (PermissionError, (), "PermissionError"),
     ],
 )
-def test_the_veto_of_a_plugin_is_shown_as_its_own(own: Any, runner: CliRunner, error: Exception, reason: str) -> None:
+def test_the_veto_of_a_plugin_is_shown_as_its_own(
+    own: Any, runner: CliRunner, kind: type[Exception], told: tuple[str, ...], reason: str
+) -> None:
     def refuse(run: runfolio.Run) -> None:
-        raise error
+        raise kind(*told)
 
     plugin = SimpleNamespace(__name__="policy", runfolio_promoting=runfolio.hookimpl(refuse))
     words = ["promote", own.ids[0], "-ap", "outputs/model.pkl", "-n", "iris", *own.at]
     done = runner.invoke(build(Plugins(extra=[plugin])), words)
     assert done.stderr == f"Error: The plugin 'policy' refused to have 'outputs/model.pkl' promoted: {reason}\n"
     assert done.exit_code == 3
-    with runfolio.open_history(own.folder) as history:
+    with runfolio.open_history(own.url) as history:
         assert history.assets.list() == []
 
 

@@ -126,6 +126,9 @@ class OpenedStore:
 
     def _fold(self, _: Backend) -> None:
         """Fold a long log, after an end. Never needed, so trouble is left to the next one."""
+        from runfolio.recording.loading import FOLDING, load  # noqa: PLC0415 (loaded on use)
+
+        load(FOLDING)
         from runfolio.index.folding import fold  # noqa: PLC0415 (loads pyarrow)
 
         try:

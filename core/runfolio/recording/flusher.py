@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from runfolio.errors import RunfolioError
+from runfolio.recording.loading import SENDING, load
 
 if TYPE_CHECKING:
     from runfolio.recording.complaint import Complaint
@@ -54,6 +55,7 @@ class Flusher:
             self._thread.join()
 
     def _loop(self) -> None:
+        load(SENDING)
         pause = 0.0
         while not self._stopping.is_set():
             wanted = self._wake.wait(pause)

@@ -166,7 +166,7 @@ def test_a_few_mixed_scenarios(seed: int, kill: float, lose: float) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @_mixed
 def test_mixed_scenarios(seed: int, kill: float, lose: float) -> None:
     """The same, more often."""

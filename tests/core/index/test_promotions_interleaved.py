@@ -163,7 +163,7 @@ def test_what_was_promoted_keeps_its_bytes(documents: Any, seed: int, kill: floa
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), kill=st.sampled_from([0.0, 0.01, 0.05]))
 def test_what_was_promoted_keeps_its_bytes_in_many_scenarios(documents: Any, seed: int, kill: float) -> None:
     assert Scenario(documents, seed, kill).run() == []

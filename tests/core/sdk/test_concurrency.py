@@ -7,10 +7,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pytest
 
@@ -42,22 +41,37 @@ with history.attach(run_id, writer=name) as run:
         run.log(name, step, step=step)
 """
 
-VICTIM = """
+VICTIMS = """
 import os, sys
 import runfolio as rf
+import runfolio.recording.starting, runfolio.store.pushing, runfolio_backends.local  # once, not in each victim
 from runfolio.plugins import Plugins
 
-store, path = sys.argv[1:]
-log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-history = rf.open_history(store, project="p", plugins=Plugins(disabled=["system_metrics"]))
-run = history.start_run()
-os.write(log, f"id {run.id}\\n".encode())
-print("started", flush=True)
-for step in range(3000):
-    run.log("loss", float(step), step=step)
-    os.write(log, f"{step}\\n".encode())
-run.finish()
-os.write(log, b"finished\\n")
+def live_and_die(path):
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    history = rf.open_history(sys.argv[1], project="p", plugins=Plugins(disabled=["system_metrics"]))
+    run = history.start_run()
+    os.write(log, f"id {run.id}\\n".encode())
+    os.write(1, b"started\\n")
+    for step in range(3000):
+        run.log("loss", float(step), step=step)
+        os.write(log, f"{step}\\n".encode())
+    run.finish()
+    os.write(log, b"finished\\n")
+
+pid = None
+for path in sys.stdin:
+    if pid is not None:
+        os.waitpid(pid, 0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(1, f"{os.getpid()}\\n".encode())
+            live_and_die(path.strip())
+        finally:
+            os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # whoever kills it may come late, and must hit nobody else
+    os.write(1, b"ended\\n")
 """
 
 
@@ -113,21 +127,35 @@ def test_8_processes_write_to_one_run(store: str, history: rf.History) -> None:
     assert stored.record.rows == 8000
 
 
-@contextmanager
-def victim(store: str, path: Path) -> Generator[subprocess.Popen[Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, store, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+class Victims:
+    """Processes that write a run each, one after the other. None of them has a thread or a journal of another one."""
+
+    def __init__(self, store: str) -> None:
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-c", VICTIMS, store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._orders, self._words = self._nursery.stdin, self._nursery.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._nursery:
+            self._nursery.kill()
+
+    def live_and_die(self, path: Path, seconds: float, *, started: bool) -> None:
+        """Let one live for so long at most, counted from its birth or from when its run has started."""
+        self._orders.write(f"{path}\n")
+        pid = int(self._words.readline())
+        word = self._words.readline() if started else ""
+        timer = threading.Timer(seconds, lambda: os.kill(pid, signal.SIGKILL))
+        timer.start()
+        while word != "ended\n":
+            word = self._words.readline()
+        timer.cancel()
+        timer.join()
 
 
 @pytest.mark.slow
@@ -140,17 +168,11 @@ def test_kill_9_at_random_moments_loses_nothing_that_log_returned_for(
     """Some victims die before their start, some while logging, some while they end, some not at all."""
     chance = random.Random(9)
     logs = []
-    for number in range(200):
-        path = tmp_path / f"victim{number}.log"
-        logs.append(path)
-        with victim(store, path) as process:
-            assert process.stdout is not None
-            if number % 4:
-                process.stdout.readline()  # it has started: the moment of the kill falls into logging or ending
-            try:
-                process.wait(timeout=chance.expovariate(8.0) + (0.15 if number % 4 == 0 else 0.0))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+    with Victims(store) as victims:
+        for number in range(200):
+            logs.append(tmp_path / f"victim{number}.log")
+            # Once it has started, the moment of the kill falls into logging or ending.
+            victims.live_and_die(logs[-1], chance.expovariate(8.0), started=bool(number % 4))
     history.sync()
     assert history.sync().lines() == ["nothing to send"]
     runs = {run.id: run for run in history.runs()}

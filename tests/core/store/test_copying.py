@@ -259,7 +259,7 @@ def test_copy_twice_is_copy_once(tmp_path: Path, seed: int, kill: float, lose: f
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=_LAX)
+@settings(max_examples=60, deadline=None, suppress_health_check=_LAX)
 @_faults
 def test_copy_twice_is_copy_once_more_often(tmp_path: Path, seed: int, kill: float, lose: float) -> None:
     """The same, more often."""

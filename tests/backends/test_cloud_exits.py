@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cloud
 
 VALUES = 3000
-SIZE = 13 * 1024 * 1024 + 1
+SIZE = 7 * 1024 * 1024 + 1
 
 SCRIPT = """
 import sys
@@ -93,7 +93,7 @@ class Cloud:
             run = history.run(run_id)
             assert run.status == status
             assert run.metric("loss").to_arrow().column("value").to_pylist() == [float(at) for at in range(VALUES)]
-            assert run.artifacts[f"outputs/{self.file.name}"].open().read() == self.file.read_bytes()
+            assert run.artifacts[f"outputs/{self.file.name}"].read_bytes() == self.file.read_bytes()
 
 
 @pytest.fixture(params=["s3", "azure"])

@@ -143,3 +143,15 @@ def test_rows_of_many_runs(connect: Callable[[], Counted]) -> None:
     runs = one.history.runs()
     assert len(runs) == 6
     assert sorted(one.count(lambda: one.history.metrics(runs))) == ["get"] * 6 + ["list"] * 6
+
+
+def test_the_whole_of_an_open_file_takes_one(connect: Callable[[], Counted]) -> None:
+    one = connect()
+    data = bytes(3 * 1024 * 1024)
+    with one.history.start_run() as run:
+        run.log_bytes("a.bin", data)
+    artifact = one.history.run(run.id).artifacts["outputs/a.bin"]
+    with artifact.open() as file:
+        assert file.read(10) == data[:10]
+        assert one.count(lambda: file.seek(0)) == []
+        assert len(one.count(lambda: file.read())) == 1

@@ -154,4 +154,4 @@ def test_the_whole_of_an_open_file_takes_one(connect: Callable[[], Counted]) -> 
     with artifact.open() as file:
         assert file.read(10) == data[:10]
         assert one.count(lambda: file.seek(0)) == []
-        assert len(one.count(lambda: file.read())) == 1
+        assert len(one.count(file.read)) == 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from runfolio.connection import Connection
 from runfolio.errors import ReadOnlyError, RunfolioError
 from runfolio.ids import parse_run_id
+from runfolio.loading import load
 from runfolio.plugins import Plugins
 from runfolio.stored_run import Reader
 
@@ -126,9 +127,7 @@ class OpenedStore:
 
     def _fold(self, _: Backend) -> None:
         """Fold a long log, after an end. Never needed, so trouble is left to the next one."""
-        from runfolio.recording.loading import FOLDING, load  # noqa: PLC0415 (loaded on use)
-
-        load(FOLDING)
+        load("runfolio.index.folding", "runfolio.index.view")
         from runfolio.index.folding import fold  # noqa: PLC0415 (loads pyarrow)
 
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runfolio.recording.loading import load
+from runfolio.loading import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_fork_waits_for_modules_that_are_being_loaded(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     begun, go_on = threading.Event(), threading.Event()
     monkeypatch.setitem(sys.modules, f"{name}_events", SimpleNamespace(events=(begun, go_on)))
-    loading = threading.Thread(target=load, args=((name,),))
+    loading = threading.Thread(target=load, args=(name,))
     loading.start()
     assert begun.wait(60)
     threading.Timer(0.2, go_on.set).start()  # while the fork waits; a fork that does not wait is over by then

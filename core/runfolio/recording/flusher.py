@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from runfolio.errors import RunfolioError
-from runfolio.recording.loading import SENDING, load
+from runfolio.loading import load
 
 if TYPE_CHECKING:
     from runfolio.recording.complaint import Complaint
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("runfolio")
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 120.0
+_NEEDED: Final = ("runfolio.store.opening", "runfolio.store.manifests", "pyarrow.acero", "pyarrow.parquet")
+"""What a thread that sends runs loads late. pyarrow loads the third itself when rows are first grouped."""
 
 
 class Flusher:
@@ -55,7 +57,7 @@ class Flusher:
             self._thread.join()
 
     def _loop(self) -> None:
-        load(SENDING)
+        load(*_NEEDED)
         pause = 0.0
         while not self._stopping.is_set():
             wanted = self._wake.wait(pause)

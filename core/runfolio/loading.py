@@ -11,14 +11,10 @@ import threading
 from importlib import import_module
 from typing import Final
 
-SENDING: Final = ("runfolio.store.opening", "runfolio.store.manifests", "pyarrow.acero", "pyarrow.parquet")
-"""What the background thread of a run needs. pyarrow loads the third itself when rows are first grouped."""
-FOLDING: Final = ("runfolio.index.folding", "runfolio.index.view")
-
 _loading: Final = threading.RLock()
 
 
-def load(modules: tuple[str, ...]) -> None:
+def load(*modules: str) -> None:
     """Import modules by name."""
     with _loading:
         for name in modules:

@@ -28,8 +28,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from runfolio.errors import ConfigurationError
 
 
 class JobStatus(StrEnum):
@@ -99,6 +102,15 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
     resources: Resources = field(default_factory=Resources)
+
+    def require_folder(self) -> None:
+        """Make sure that the folder is there, if the command needs one: a `Target.submit` looks first.
+
+        Raises:
+            ConfigurationError: there is no such folder.
+        """
+        if self.folder and not Path(self.folder).is_dir():
+            raise ConfigurationError(f"There is no folder {self.folder} to run in", key=self.folder)
 
 
 class Target(ABC):

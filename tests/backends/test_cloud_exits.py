@@ -59,32 +59,23 @@ class Cloud:
     environment: dict[str, str]
     file: Path
 
+    def execute(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with the store in its environment."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(
+            [sys.executable, *words], env=environment, capture_output=True, text=True, check=False, cwd=self.file.parent
+        )
+
     def run(self, how: str, seen: Path | None = None) -> str:
         """Run the script to its end and return the id of its run."""
-        command = [sys.executable, "-c", SCRIPT, how, str(self.file), str(seen or "")]
-        done = subprocess.run(
-            command,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.file.parent,
-        )
+        done = self.execute("-c", SCRIPT, how, str(self.file), str(seen or ""))
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout.strip()
 
     def sync(self) -> None:
         """Send what is left, as somebody does later."""
-        command = [sys.executable, "-m", "runfolio_plugins.cli", "sync"]
-        done = subprocess.run(
-            command,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.file.parent,
-        )
+        done = self.execute("-m", "runfolio_plugins.cli", "sync")
         assert done.returncode == 0, done.stdout + done.stderr
 
     def require(self, run_id: str, status: str) -> None:

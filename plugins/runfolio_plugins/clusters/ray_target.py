@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack, final
 
 from runfolio.config import redact_environment
@@ -61,8 +60,7 @@ class RayTarget(Target):
 
     def submit(self, job: Job) -> str:  # noqa: D102 (docstring inherited)
         options = of_job(self._options, job.resources)
-        if job.folder and not Path(job.folder).is_dir():
-            raise ConfigurationError(f"There is no folder {job.folder} to run in", key=job.folder)
+        job.require_folder()
         if redact_environment(dict(job.environment)) != dict(job.environment):
             raise ConfigurationError(
                 "A variable of the job is a secret, and Ray shows the variables of jobs to everybody who reaches it: "

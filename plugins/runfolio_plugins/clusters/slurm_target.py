@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack, final
 
 from runfolio.config import Places
-from runfolio.errors import ConfigurationError, NotFoundError, TargetError
+from runfolio.errors import NotFoundError, TargetError
 from runfolio.ids import new_token
 from runfolio.target import JobStatus, Target
 from runfolio_plugins.clusters.job_script import job_script
@@ -71,8 +71,7 @@ class SlurmTarget(Target):
 
     def submit(self, job: Job) -> str:  # noqa: D102 (docstring inherited)
         options = of_job(self._options, job.resources)
-        if job.folder and not Path(job.folder).is_dir():
-            raise ConfigurationError(f"There is no folder {job.folder} to run in", key=job.folder)
+        job.require_folder()
         script = job_script(job, options.get("setup", ()), options.get("environment", {}))
         token = new_token()
         log = self._log(token)

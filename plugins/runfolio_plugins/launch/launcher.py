@@ -117,8 +117,7 @@ def launch(
         source = open_source(history, located)
         if source is not None:
             stack.enter_context(source)
-            resumed = located.request.resume is not None
-            snapshot: Snapshot | None = None if resumed else snapshot_of(history, source)
+            snapshot: Snapshot | None = snapshot_of(history, source) if request.resume is None else None
         elif prepared is not None:
             snapshot = prepared.snapshot(history)
         else:

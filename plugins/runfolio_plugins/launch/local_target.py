@@ -61,8 +61,7 @@ class LocalTarget(Target):
     def submit(self, job: Job) -> str:  # noqa: D102 (docstring inherited)
         if job.resources.options:
             raise ConfigurationError(f"The target 'local' has no option {min(job.resources.options)!r}", key=self.name)
-        if job.folder and not Path(job.folder).is_dir():
-            raise ConfigurationError(f"There is no folder {job.folder} to run in", key=job.folder)
+        job.require_folder()
         described = {
             "command": job.command,
             "folder": job.folder or tempfile.gettempdir(),
